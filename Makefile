@@ -1,0 +1,180 @@
+# dm-remap: build, test, install. `make help` lists the targets.
+#
+# Kernel modules are built in build/module/<release>/, through links to the sources, so that builds
+# for several kernels don't meet and none leaves objects among the sources.
+
+.DEFAULT_GOAL := all
+SHELL := /bin/bash
+
+# The series that are supported, and tested: make test KERNELS=6.12
+KERNELS ?= 6.1 6.12
+# An expression for pytest -k, which narrows the tests: make test TESTS='trap_03 or smoke'
+TESTS ?=
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+# $(call release,6.12): the newest release of a series that has headers
+release = $(patsubst /lib/modules/%/build,%,$(lastword $(shell ls -d /lib/modules/$(1).*/build 2>/dev/null | sort -V)))
+running := $(shell uname -r)
+KVER ?= $(or $(if $(wildcard /lib/modules/$(running)/build),$(running)),$(call release,6.12),$(call release,6.1))
+KDIR := /lib/modules/$(KVER)/build
+
+FLAVOUR ?=
+FLAGS_debug := -DDEBUG -g
+MODULE_DIR := build/module/$(KVER)$(addprefix -,$(FLAVOUR))
+MODULE := $(MODULE_DIR)/kernel/dm-remap.ko
+MODULE_LOG := build/log/module-$(KVER)$(addprefix -,$(FLAVOUR)).log
+KBUILD = $(MAKE) -j$(shell nproc) -C $(KDIR) M=$(abspath $(MODULE_DIR)) W=1 \
+	KCFLAGS='-Werror $(FLAGS_$(FLAVOUR))'
+
+PYTHON := build/venv/bin/python
+PYTEST := $(PYTHON) -m pytest -p no:cacheprovider -q
+JUNIT := $(PYTHON) -m tests.vm.junit
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: all
+all: module
+
+.PHONY: help
+help: ## list the targets
+	@echo 'Targets (variables: KVER=release, KERNELS="6.1 6.12", TESTS="pytest -k expression"):'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+.PHONY: info
+info: ## show versions, installed kernels and whether there is KVM
+	@echo "module for: $(or $(KVER),no kernel headers found)"
+	@echo "gcc $$(gcc -dumpfullversion 2>/dev/null || echo missing), $$(/usr/bin/python3 --version)"
+	@qemu-system-x86_64 --version 2>/dev/null | head -n 1 || echo 'no QEMU'
+	@/usr/bin/python3 -m tests.vm info
+
+.PHONY: setup
+setup: ## install what building and testing need (Debian packages, build/venv)
+	@packaging/setup.sh
+
+### The module
+
+.PHONY: module
+module: $(MODULE) ## build the module for KVER (default: the running kernel, else the newest)
+	@cmp -s $< kernel/dm-remap.ko || cp $< kernel/dm-remap.ko
+	@echo "kernel/dm-remap.ko is for $(KVER)"
+
+.PHONY: debug
+debug: ## build the module with debugging code
+	@$(MAKE) --no-print-directory module FLAVOUR=debug
+
+.PHONY: release
+release: $(MODULE) ## build the module and strip it to build/release/<release>/dm-remap.ko
+	@mkdir -p build/release/$(KVER)
+	@strip --strip-debug -o build/release/$(KVER)/dm-remap.ko $<
+	@ls -l build/release/$(KVER)/dm-remap.ko
+
+# Make a tree of links: Kbuild compiles through them and puts the objects beside them.
+.PHONY: module-tree
+module-tree:
+	@[ -n "$(KVER)" ] && [ -e $(KDIR)/Makefile ] || \
+		{ echo "no headers for kernel '$(KVER)': run make setup, or choose KVER=" >&2; exit 1; }
+	@mkdir -p $(MODULE_DIR) build/log
+	@find $(MODULE_DIR) -xtype l -delete
+	@find Kbuild kernel -type f ! -name '*.ko' ! -name '.*' | while read -r file; do \
+		mkdir -p "$(MODULE_DIR)/$$(dirname "$$file")"; \
+		[ -L "$(MODULE_DIR)/$$file" ] || ln -s "$(CURDIR)/$$file" "$(MODULE_DIR)/$$file"; \
+	done
+
+# Kbuild knows what is out of date. Warnings of modpost and objtool don't fail it, so they are looked
+# for; what it made goes then, or the next run would not warn again.
+$(MODULE): module-tree
+	@$(KBUILD) modules >$(MODULE_LOG) 2>&1 || { cat $(MODULE_LOG); exit 1; }
+	@if grep -E 'warning: objtool|WARNING: modpost' $(MODULE_LOG); then \
+		rm -f $(MODULE_DIR)/Module.symvers $(MODULE_DIR)/kernel/dm-remap.{ko,mod.c}; exit 1; fi
+
+# Sparse warns about the kernel's own headers, too: only what it says of our files counts.
+.PHONY: sparse
+sparse: module-tree
+	@$(KBUILD) C=2 CF=-D__CHECK_ENDIAN__ modules >$(MODULE_LOG:module-%=sparse-%) 2>&1 || \
+		{ cat $(MODULE_LOG:module-%=sparse-%); exit 1; }
+	@! grep -E '/kernel/dm-remap[^ ]*:[0-9]+:[0-9]+: (warning|error):' $(MODULE_LOG:module-%=sparse-%)
+
+### Installing
+
+LIBDIR := $(PREFIX)/lib/dm-remap
+# The key that would sign is not in the headers.
+INSTALL_MODULE = INSTALL_MOD_PATH=$(DESTDIR) INSTALL_MOD_DIR=updates CONFIG_MODULE_SIG_ALL=
+
+.PHONY: install
+install: $(MODULE) ## install the module for KVER, and pyctl under PREFIX (packagers: DESTDIR, PREFIX=/usr)
+	$(KBUILD) $(INSTALL_MODULE) modules_install
+ifeq ($(DESTDIR),)
+	depmod $(KVER)
+	/usr/bin/python3 -m venv --system-site-packages $(LIBDIR)
+	$(LIBDIR)/bin/python -m pip install -q .
+	mkdir -p $(PREFIX)/bin
+	ln -sfn $(LIBDIR)/bin/pyctl $(PREFIX)/bin/pyctl
+else
+	DEB_PYTHON_INSTALL_LAYOUT=deb /usr/bin/python3 -m pip install -q --root-user-action=ignore \
+		--no-deps --root $(DESTDIR) --prefix $(PREFIX) .
+endif
+
+.PHONY: uninstall
+uninstall: ## remove what install installed
+	rm -f $(DESTDIR)/lib/modules/$(KVER)/updates/kernel/dm-remap.ko*
+	rm -rf $(DESTDIR)$(LIBDIR) $(DESTDIR)$(PREFIX)/bin/pyctl
+ifeq ($(DESTDIR),)
+	depmod $(KVER)
+endif
+
+### Testing
+
+# A narrowed run leaves lint out, and a suite may have no matching test; the sum must have one.
+STEPS := $(if $(TESTS),,lint) test-unit test-unit-asan test-kernel
+no_match_is_fine := $(if $(TESTS),|| [ $$? = 5 ])
+
+.PHONY: test
+test: setup ## run lint, the unit tests, and the kernel tests in a VM per kernel
+	@rm -rf build/junit
+	@failed=; \
+	for step in $(STEPS); do \
+		echo "== $$step"; \
+		$(MAKE) --no-print-directory $$step || failed="$$failed $$step"; \
+	done; \
+	$(JUNIT) sum --failed-steps "$$failed" -- build/junit/*.xml
+
+.PHONY: lint
+lint: setup ## check the sources: sparse, checkpatch, ruff, mypy
+	@.ci/lint $(foreach series,$(KERNELS),$(call release,$(series)))
+
+unit_tests := $(wildcard tests/unit tests/pyctl)
+
+.PHONY: test-unit
+test-unit: setup ## run the tests that need no kernel
+	@$(PYTEST) $(unit_tests) $(if $(TESTS),-k '$(TESTS)') --junit-xml build/junit/unit.xml \
+		-o junit_suite_name=unit $(no_match_is_fine)
+
+# Leaks are not looked for: Python itself never frees all.
+.PHONY: test-unit-asan
+test-unit-asan: setup ## run the unit tests of the C code with address and undefined sanitizers
+	@DMR_SANITIZE=1 ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1 \
+		LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+		$(PYTEST) tests/unit $(if $(TESTS),-k '$(TESTS)') --junit-xml build/junit/unit-asan.xml \
+		-o junit_suite_name=unit-asan $(no_match_is_fine)
+
+.PHONY: test-kernel
+test-kernel: setup ## run the kernel tests in a VM for each of KERNELS
+	@status=0; \
+	for kver in $(foreach series,$(KERNELS),$(call release,$(series))); do \
+		module=build/module/$$kver/kernel/dm-remap.ko; \
+		$(JUNIT) run --suite build --name $$kver --out build/junit/build-$$kver.xml -- \
+			$(MAKE) --no-print-directory $$module KVER=$$kver && \
+		$(PYTHON) -m tests.vm test --kernel $$kver $(if $(TESTS),-k '$(TESTS)' --allow-none) || \
+			status=1; \
+	done; \
+	exit $$status
+
+.PHONY: vm
+vm: setup ## open a shell in a VM of the last of KERNELS, with the module loaded
+	@$(MAKE) --no-print-directory module KVER=$(call release,$(lastword $(KERNELS)))
+	@$(PYTHON) -m tests.vm shell --kernel $(call release,$(lastword $(KERNELS)))
+
+.PHONY: clean
+clean: ## remove what was built; the packages of make setup and build/venv stay
+	rm -rf build/module build/release build/junit build/log build/lib build/temp.* build/bdist.*
+	rm -rf build/vm build/ruff build/mypy *.egg-info kernel/dm-remap.ko

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The index: which units are remapped, and where their data is.
+ *
+ * DOC: shape and publication
+ *
+ * A flat array of pointers, one per region of 2^15 units; a region without
+ * entries costs its NULL pointer. Readers (the data path) run under RCU and see
+ * an old or a new region, never a mixture. Writers hold engine_lock and work in
+ * three steps: dmr_index_prepare() makes the new regions of a batch (may fail),
+ * the batch is committed to the spares, dmr_index_publish() swaps the pointers
+ * (cannot fail).
+ */
+#include <linux/mm.h>
+#include <linux/rcupdate.h>
+#include <linux/sort.h>
+
+#include "dm-remap.h"
+
+static u64 nr_regions(const struct dmr_set *s)
+{
+	return (s->nr_units + DMR_REGION_UNITS - 1) >> DMR_REGION_SHIFT;
+}
+
+static struct dmr_region *region_locked(struct dmr_set *s, u64 r)
+{
+	return rcu_dereference_protected(s->tbl[r],
+					 lockdep_is_held(&s->engine_lock));
+}
+
+static struct dmr_rview region_view(struct dmr_region *r)
+{
+	if (!r)
+		return (struct dmr_rview){ .n = 0 };
+	return dmr_region_view(r->mem, r->n);
+}
+
+static struct dmr_region *region_alloc(u32 n, gfp_t gfp)
+{
+	struct dmr_region *r;
+
+	r = kvmalloc(sizeof(*r) + dmr_region_bytes(n), gfp);
+	if (r)
+		r->n = n;
+	return r;
+}
+
+/**
+ * dmr_index_init() - an empty index
+ * @s: the set; @s->nr_units says how large
+ *
+ * Context: may sleep. Return: 0 or -ENOMEM.
+ */
+int dmr_index_init(struct dmr_set *s)
+{
+	s->tbl = kvcalloc(nr_regions(s), sizeof(*s->tbl), GFP_KERNEL);
+	return s->tbl ? 0 : -ENOMEM;
+}
+
+/**
+ * dmr_index_exit() - free the index
+ * @s: the set; nobody reads it any more
+ *
+ * Context: may sleep.
+ */
+void dmr_index_exit(struct dmr_set *s)
+{
+	u64 i;
+
+	for (i = 0; s->tbl && i < nr_regions(s); i++)
+		kvfree(rcu_dereference_protected(s->tbl[i], true));
+	kvfree(s->tbl);
+}
+
+/**
+ * dmr_index_run() - what is at a unit, and for how long
+ * @s: the set
+ * @unit: main unit
+ * @max: how far to look, at least 1; the answer never crosses a region
+ * @val: value of the index, 0 when there is no entry
+ *
+ * Context: preemption disabled, or engine_lock held. Return: units, 1 to @max.
+ */
+u64 dmr_index_run(struct dmr_set *s, u64 unit, u64 max, u64 *val)
+{
+	u32 off = unit & DMR_REGION_MASK;
+	struct dmr_region *r;
+	struct dmr_rview v;
+
+	max = min_t(u64, max, DMR_REGION_UNITS - off);
+	r = rcu_dereference_check(s->tbl[unit >> DMR_REGION_SHIFT],
+				  rcu_read_lock_sched_held() ||
+				  lockdep_is_held(&s->engine_lock));
+	if (!r) {
+		*val = 0;
+		return max;
+	}
+	v = region_view(r);
+	return dmr_region_run(&v, off, max, val);
+}
+
+/**
+ * dmr_index_find() - the entry of one unit
+ * @s: the set
+ * @unit: main unit
+ * @val: its value, 0 when it has no entry
+ * @place: where its entry stands in the table; undefined when it has none
+ *
+ * Context: engine_lock held. Return: true when it has an entry.
+ */
+bool dmr_index_find(struct dmr_set *s, u64 unit, u64 *val, u32 *place)
+{
+	struct dmr_rview v;
+	u32 i;
+
+	v = region_view(region_locked(s, unit >> DMR_REGION_SHIFT));
+	i = dmr_region_lower(&v, unit & DMR_REGION_MASK);
+	*val = 0;
+	if (i == v.n || v.key[i] != (unit & DMR_REGION_MASK))
+		return false;
+	*val = v.val[i];
+	*place = v.place[i];
+	return true;
+}
+
+/**
+ * dmr_index_next() - the first entry at or behind a unit
+ * @s: the set
+ * @unit: where to start; set to the unit that was found
+ * @val: its value
+ *
+ * Context: engine_lock held. Return: false when there is none.
+ */
+bool dmr_index_next(struct dmr_set *s, u64 *unit, u64 *val)
+{
+	u64 r = *unit >> DMR_REGION_SHIFT;
+	u32 off = *unit & DMR_REGION_MASK;
+	struct dmr_rview v;
+	u32 i;
+
+	for (; r < nr_regions(s); r++, off = 0) {
+		v = region_view(region_locked(s, r));
+		i = dmr_region_lower(&v, off);
+		if (i == v.n)
+			continue;
+		*unit = (r << DMR_REGION_SHIFT) + v.key[i];
+		*val = v.val[i];
+		return true;
+	}
+	return false;
+}
+
+static int cmp_staged(const void *a, const void *b)
+{
+	const struct dmr_staged *x = a, *y = b;
+
+	/* Entries without a main unit go to the end. */
+	if (x->indexed != y->indexed)
+		return x->indexed ? -1 : 1;
+	if (x->unit != y->unit)
+		return x->unit < y->unit ? -1 : 1;
+	return 0;
+}
+
+/**
+ * dmr_index_sort() - order changes by main unit, those without one last
+ * @all: changes
+ * @n: their number
+ *
+ * Context: any.
+ */
+void dmr_index_sort(struct dmr_staged *all, u64 n)
+{
+	sort(all, n, sizeof(*all), cmp_staged, NULL);
+}
+
+/* Sorted changes of one region: how many of the @n at @all lie in it. */
+static u32 same_region(const struct dmr_staged *all, u64 n)
+{
+	u64 r = all[0].unit >> DMR_REGION_SHIFT;
+	u32 i = 0;
+
+	while (i < n && all[i].indexed && all[i].unit >> DMR_REGION_SHIFT == r)
+		i++;
+	return i;
+}
+
+static u64 apply_change(struct dmr_change *c, const struct dmr_staged *st)
+{
+	c->off = st->unit & DMR_REGION_MASK;
+	c->place = st->place;
+	c->val = st->val;
+	return st->unit >> DMR_REGION_SHIFT;
+}
+
+/**
+ * dmr_index_load() - fill an empty index
+ * @s: the set
+ * @all: all its entries, sorted, no two of one unit
+ * @n: their number
+ *
+ * Context: may sleep; nobody reads the index yet. Return: 0 or -ENOMEM.
+ */
+int dmr_index_load(struct dmr_set *s, struct dmr_staged *all, u64 n)
+{
+	struct dmr_region *r;
+	struct dmr_rview v;
+	u64 i = 0;
+	u32 k, j;
+
+	while (i < n && all[i].indexed) {
+		k = same_region(all + i, n - i);
+		r = region_alloc(k, GFP_KERNEL);
+		if (!r)
+			return -ENOMEM;
+		v = region_view(r);
+		for (j = 0; j < k; j++) {
+			v.key[j] = all[i + j].unit & DMR_REGION_MASK;
+			v.place[j] = all[i + j].place;
+			v.val[j] = all[i + j].val;
+		}
+		rcu_assign_pointer(s->tbl[all[i].unit >> DMR_REGION_SHIFT], r);
+		i += k;
+	}
+	s->nr_entries = i;
+	return 0;
+}
+
+/**
+ * dmr_index_prepare() - make the regions that the staged changes lead to
+ * @s: the set; @s->staged is sorted by this
+ * @plan: filled in
+ *
+ * Context: may sleep (memory without I/O), engine_lock held. Return: 0 or
+ * -ENOMEM; then nothing has changed.
+ */
+int dmr_index_prepare(struct dmr_set *s, struct dmr_plan *plan)
+{
+	struct dmr_change c[DMR_BATCH];
+	struct dmr_rview old, new;
+	struct dmr_region *r;
+	u32 i = 0, j, k, n;
+	u64 at = 0;
+
+	plan->n = 0;
+	dmr_index_sort(s->staged, s->nr_staged);
+	while (i < s->nr_staged && s->staged[i].indexed) {
+		k = same_region(s->staged + i, s->nr_staged - i);
+		for (j = 0; j < k; j++)
+			at = apply_change(&c[j], &s->staged[i + j]);
+		old = region_view(region_locked(s, at));
+		n = dmr_region_merged(&old, c, k);
+		r = NULL;
+		if (n) {
+			r = region_alloc(n, GFP_NOIO | __GFP_NOWARN);
+			if (!r) {
+				dmr_index_abandon(plan);
+				return -ENOMEM;
+			}
+			new = region_view(r);
+			dmr_region_merge(&new, &old, c, k);
+		}
+		plan->region[plan->n] = r;
+		plan->at[plan->n++] = at;
+		i += k;
+	}
+	return 0;
+}
+
+/**
+ * dmr_index_publish() - swap the prepared regions in
+ * @s: the set
+ * @plan: from dmr_index_prepare(); used up
+ *
+ * Cannot fail. Context: engine_lock held.
+ */
+void dmr_index_publish(struct dmr_set *s, struct dmr_plan *plan)
+{
+	struct dmr_region *old, *new;
+	u32 i;
+
+	for (i = 0; i < plan->n; i++) {
+		old = region_locked(s, plan->at[i]);
+		new = plan->region[i];
+		rcu_assign_pointer(s->tbl[plan->at[i]], new);
+		WRITE_ONCE(s->nr_entries, s->nr_entries + (new ? new->n : 0) -
+			   (old ? old->n : 0));
+		if (old)
+			kvfree_rcu(old, rcu);
+	}
+	plan->n = 0;
+}
+
+/**
+ * dmr_index_abandon() - drop prepared regions
+ * @plan: from dmr_index_prepare(); used up
+ *
+ * Context: may sleep.
+ */
+void dmr_index_abandon(struct dmr_plan *plan)
+{
+	while (plan->n)
+		kvfree(plan->region[--plan->n]);
+}

@@ -1,0 +1,550 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * From the spares into memory: superblocks, membership, the table.
+ *
+ * DOC: which spare is believed
+ *
+ * Of all valid superblocks the one with the highest events is the reference. A
+ * spare that the reference calls failed or missing is stale: nothing of it is
+ * used. A spare that the reference calls in sync but that is not there may hold
+ * newer remaps than those that are; without the option "degraded" the set does
+ * not start then. Started degraded, it writes that down before anything else,
+ * so that the absent spare is known as stale when it comes back.
+ *
+ * All replicas of all current spares are read; for each leaf the highest valid
+ * sequence number wins, and replicas that differ are rewritten. Every entry is
+ * bounded, and a table that maps a unit twice is refused, never followed.
+ *
+ * Everything here: may sleep; called from preresume, or with engine_lock held
+ * (dmr_scrub).
+ */
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include "dm-remap.h"
+
+/* State of a pass over all replicas. */
+struct dmr_scan {
+	struct dmr_set *s;
+	u8 *best;	/* the best version of each leaf */
+	u64 *seq;	/* its sequence number, 0: none found */
+	u64 *found;	/* sequence number of each replica, 0: not valid */
+	void *bulk;
+};
+
+static u64 *scan_found(struct dmr_scan *sc, unsigned int spare, unsigned int k,
+		       u32 no)
+{
+	return &sc->found[((u64)spare * DMR_REPLICAS + k) * sc->s->nr_leaves + no];
+}
+
+/**
+ * dmr_probe() - read the superblocks of a table's spares
+ * @t: the table
+ * @found: one per spare, filled in
+ *
+ * Return: number of spares with a valid superblock, or a negative errno.
+ */
+int dmr_probe(struct dmr_table *t, struct dmr_found *found)
+{
+	struct block_device *bdev;
+	struct dmr_sb *sb;
+	unsigned int i, k;
+	int r, nr = 0;
+	void *buf;
+
+	buf = (void *)__get_free_page(GFP_KERNEL);
+	sb = kmalloc(sizeof(*sb), GFP_KERNEL);
+	if (!buf || !sb) {
+		nr = -ENOMEM;
+		goto out;
+	}
+	for (i = 0; i < t->nr_spares; i++) {
+		bdev = t->spare[i]->bdev;
+		found[i].err = DMR_FMT_OK;
+		for (k = 0; k < DMR_REPLICAS; k++) {
+			r = DMR_FMT_CRC;
+			if (!dmr_io_buf(NULL, bdev, dmr_slot_sector(k), buf,
+					DMR_BLOCK_SIZE, REQ_OP_READ))
+				r = dmr_sb_decode(buf, k, bdev_nr_sectors(bdev), sb);
+			if (r) {
+				found[i].damaged = true;
+				if (!found[i].err || found[i].err == DMR_FMT_BLANK)
+					found[i].err = r;
+				continue;
+			}
+			if (found[i].valid && sb->events != found[i].sb.events)
+				found[i].damaged = true;
+			if (!found[i].valid || sb->events > found[i].sb.events)
+				found[i].sb = *sb;
+			found[i].valid = true;
+		}
+		nr += found[i].valid;
+	}
+out:
+	kfree(sb);
+	free_page((unsigned long)buf);
+	return nr;
+}
+
+/* All spares must be of one set; the newest superblock is the reference. */
+static const struct dmr_sb *find_reference(struct dmr_table *t,
+					   struct dmr_found *found)
+{
+	const struct dmr_sb *ref = NULL;
+	unsigned int i;
+
+	for (i = 0; i < t->nr_spares; i++) {
+		if (!found[i].valid) {
+			dmr_refuse(t, "spare %s is not one of this set: %s",
+				   t->spare[i]->name,
+				   dmr_fmt_strerror(found[i].err));
+			return NULL;
+		}
+		if (memcmp(found[i].sb.set_uuid, found[0].sb.set_uuid,
+			   DMR_UUID_LEN)) {
+			dmr_refuse(t, "spare %s belongs to set %pUb, spare %s to set %pUb",
+				   t->spare[i]->name, found[i].sb.set_uuid,
+				   t->spare[0]->name, found[0].sb.set_uuid);
+			return NULL;
+		}
+		if (!ref || found[i].sb.events > ref->events)
+			ref = &found[i].sb;
+	}
+	if (t->have_uuid && memcmp(ref->set_uuid, t->uuid, DMR_UUID_LEN)) {
+		dmr_refuse(t, "the spares belong to set %pUb, not to %pUb",
+			   ref->set_uuid, t->uuid);
+		return NULL;
+	}
+	return ref;
+}
+
+static int check_main(struct dmr_table *t, const struct dmr_sb *ref)
+{
+	unsigned int lbs = bdev_logical_block_size(t->main->bdev), i;
+
+	if (ref->main_sectors != t->ti->len) {
+		dmr_refuse(t, "wrong main device %s: these spares belong to one of %llu sectors, the table has %llu",
+			   t->main->name, ref->main_sectors, (u64)t->ti->len);
+		return -EINVAL;
+	}
+	if (ref->main_lbs != lbs) {
+		dmr_refuse(t, "wrong main device %s: its logical blocks have %u bytes, those of the set's main %u",
+			   t->main->name, lbs, ref->main_lbs);
+		return -EINVAL;
+	}
+	for (i = 0; i < t->nr_spares; i++)
+		lbs = max(lbs, bdev_logical_block_size(t->spare[i]->bdev));
+	if (lbs > (DMR_SECTOR_SIZE << ref->unit_shift)) {
+		dmr_refuse(t, "a device has logical blocks of %u bytes, but the set remaps units of %u",
+			   lbs, DMR_SECTOR_SIZE << ref->unit_shift);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* Put the table's spares into the rows of the set; mark who is current. */
+static int place_spares(struct dmr_set *s, struct dmr_table *t,
+			struct dmr_found *found, const struct dmr_sb *ref)
+{
+	struct dmr_spare *sp;
+	unsigned int i, idx, present = 0;
+
+	s->nr_spares = ref->nr_spares;
+	for (i = 0; i < t->nr_spares; i++) {
+		idx = found[i].sb.spare_idx;
+		if (idx >= ref->nr_spares ||
+		    memcmp(ref->spare[idx].uuid, found[i].sb.spare_uuid,
+			   DMR_UUID_LEN)) {
+			dmr_refuse(t, "spare %s is no member of the set any more",
+				   t->spare[i]->name);
+			return -EINVAL;
+		}
+		sp = &s->spare[idx];
+		if (sp->bdev) {
+			dmr_refuse(t, "%s and %pg are the same spare, or one is a copy of the other",
+				   t->spare[i]->name, sp->bdev);
+			return -EINVAL;
+		}
+		t->set_idx[i] = idx;
+		sp->bdev = t->spare[i]->bdev;
+		sp->sb = found[i].sb;
+		if (ref->spare[idx].state == DMR_SPARE_IN_SYNC) {
+			sp->present = true;
+			present++;
+			s->members_dirty |= found[i].damaged ||
+					    found[i].sb.events != ref->events;
+		} else {
+			DMWARN("%s: spare %s is stale (%llu events, the set has %llu): not used, its sectors return errors",
+			       dm_device_name(s->md), t->spare[i]->name,
+			       found[i].sb.events, ref->events);
+		}
+	}
+	if (!present) {
+		dmr_refuse(t, "no current spare is in the table");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* Spares that should be there and are not. */
+static int check_missing(struct dmr_set *s, struct dmr_table *t,
+			 const struct dmr_sb *ref)
+{
+	struct dmr_spare_desc desc[DMR_MAX_SPARES];
+	unsigned int i;
+
+	memcpy(desc, ref->spare, sizeof(desc));
+	s->events = ref->events;
+	for (i = 0; i < s->nr_spares; i++) {
+		if (s->spare[i].bdev || desc[i].state != DMR_SPARE_IN_SYNC)
+			continue;
+		if (!t->degraded) {
+			dmr_refuse(t, "spare %u (%pUb) is missing and may hold newer remaps; add it to the table, or give the option \"degraded yes\" to start without it for good: its sectors return errors then",
+				   i, desc[i].uuid);
+			return -ENODEV;
+		}
+		DMWARN("%s: starting without spare %u (%pUb): its sectors return errors",
+		       dm_device_name(s->md), i, desc[i].uuid);
+		desc[i].state = DMR_SPARE_MISSING;
+		s->members_dirty = true;
+	}
+	for (i = 0; i < s->nr_spares; i++)
+		memcpy(s->spare[i].sb.spare, desc, sizeof(desc));
+	return 0;
+}
+
+/* The bitmap of a spare, with all that can't hold data marked as used. */
+static int init_alloc(struct dmr_spare *sp)
+{
+	u64 units = sp->sb.spare[sp->sb.spare_idx].sectors >> sp->sb.unit_shift;
+	u64 each, u, from, to;
+	unsigned int k;
+
+	sp->alloc_mem = kvmalloc(dmr_alloc_bytes(units), GFP_KERNEL);
+	if (!sp->alloc_mem)
+		return -ENOMEM;
+	dmr_alloc_init(&sp->alloc, sp->alloc_mem, units);
+	for (u = 0; u < DMR_DATA_START >> sp->sb.unit_shift; u++)
+		dmr_alloc_set(&sp->alloc, u);
+	if (sp->sb.nr_leaves > DMR_INLINE_LEAVES) {
+		each = (u64)(sp->sb.nr_leaves - DMR_INLINE_LEAVES) *
+		       DMR_BLOCK_SECTORS;
+		for (k = 0; k < DMR_REPLICAS; k++) {
+			from = sp->sb.overflow[k] >> sp->sb.unit_shift;
+			to = (sp->sb.overflow[k] + each) >> sp->sb.unit_shift;
+			for (u = from; u < to; u++)
+				dmr_alloc_set(&sp->alloc, u);
+		}
+	}
+	sp->usable = sp->alloc.nr_free;
+	return 0;
+}
+
+static void scan_leaf(struct dmr_scan *sc, unsigned int spare, unsigned int k,
+		      u32 no, const void *block)
+{
+	u64 seq;
+
+	if (dmr_leaf_check(block, sc->s->uuid, no))
+		return;
+	seq = dmr_leaf_seq(block);
+	*scan_found(sc, spare, k, no) = seq;
+	if (seq > sc->seq[no]) {
+		sc->seq[no] = seq;
+		memcpy(sc->best + (u64)no * DMR_BLOCK_SIZE, block, DMR_BLOCK_SIZE);
+	}
+}
+
+/* Leaves [no, end) of a replica, which lie one behind the other. */
+static void scan_extent(struct dmr_scan *sc, unsigned int spare, unsigned int k,
+			u32 no, u32 end)
+{
+	struct dmr_spare *sp = &sc->s->spare[spare];
+	u32 n, i;
+
+	for (; no < end; no += n) {
+		n = min_t(u32, end - no, DMR_BULK_BYTES / DMR_BLOCK_SIZE);
+		if (!dmr_io_buf(&sc->s->bios, sp->bdev,
+				dmr_leaf_sector(&sp->sb, no, k), sc->bulk,
+				n * DMR_BLOCK_SIZE, REQ_OP_READ)) {
+			for (i = 0; i < n; i++)
+				scan_leaf(sc, spare, k, no + i,
+					  sc->bulk + i * DMR_BLOCK_SIZE);
+			continue;
+		}
+		/* Something there is unreadable: one by one. */
+		for (i = 0; i < n; i++)
+			if (!dmr_io_buf(&sc->s->bios, sp->bdev,
+					dmr_leaf_sector(&sp->sb, no + i, k),
+					sc->bulk, DMR_BLOCK_SIZE, REQ_OP_READ))
+				scan_leaf(sc, spare, k, no + i, sc->bulk);
+	}
+}
+
+static void scan_free(struct dmr_scan *sc)
+{
+	free_pages((unsigned long)sc->bulk, DMR_BULK_ORDER);
+	kvfree(sc->found);
+	kvfree(sc->seq);
+	kvfree(sc->best);
+}
+
+static int scan_all(struct dmr_scan *sc, struct dmr_set *s)
+{
+	u32 n = s->nr_leaves, no;
+	unsigned int i, k;
+
+	sc->s = s;
+	sc->best = kvmalloc_array(n, DMR_BLOCK_SIZE, GFP_KERNEL);
+	sc->seq = kvcalloc(n, sizeof(u64), GFP_KERNEL);
+	sc->found = kvcalloc((size_t)n * DMR_REPLICAS * s->nr_spares, sizeof(u64),
+			     GFP_KERNEL);
+	sc->bulk = (void *)__get_free_pages(GFP_KERNEL, DMR_BULK_ORDER);
+	if (!sc->best || !sc->seq || !sc->found || !sc->bulk)
+		return -ENOMEM;
+	for (i = 0; i < s->nr_spares; i++) {
+		for (k = 0; s->spare[i].present && k < DMR_REPLICAS; k++) {
+			scan_extent(sc, i, k, 0, min_t(u32, n, DMR_INLINE_LEAVES));
+			scan_extent(sc, i, k, DMR_INLINE_LEAVES, n);
+		}
+	}
+	for (no = 0; no < n; no++) {
+		if (!sc->seq[no]) {
+			DMERR("%s: leaf %u of the table has no valid copy on any spare",
+			      dm_device_name(s->md), no);
+			return -EILSEQ;
+		}
+	}
+	return 0;
+}
+
+/* Rewrite the replicas that are not the best version. */
+static u32 scan_repair(struct dmr_scan *sc)
+{
+	struct dmr_set *s = sc->s;
+	unsigned int i, k;
+	u32 no, n = 0;
+
+	for (i = 0; i < s->nr_spares; i++) {
+		for (k = 0; s->spare[i].present && k < DMR_REPLICAS; k++) {
+			for (no = 0; no < s->nr_leaves; no++) {
+				if (*scan_found(sc, i, k, no) == sc->seq[no])
+					continue;
+				memcpy(sc->bulk, sc->best + (u64)no * DMR_BLOCK_SIZE,
+				       DMR_BLOCK_SIZE);
+				if (dmr_io_buf(&s->bios, s->spare[i].bdev,
+					       dmr_leaf_sector(&s->spare[i].sb, no, k),
+					       sc->bulk, DMR_BLOCK_SIZE,
+					       REQ_OP_WRITE | REQ_FUA))
+					atomic64_inc(&s->stats.meta_errors);
+				else
+					n++;
+			}
+		}
+	}
+	if (n)
+		DMINFO("%s: %u metadata blocks repaired", dm_device_name(s->md), n);
+	return n;
+}
+
+/* One entry into the bitmaps and the list for the index. */
+static int load_entry(struct dmr_set *s, const struct dmr_entry *e, u32 place,
+		      struct dmr_staged *st)
+{
+	struct dmr_spare *sp = &s->spare[e->spare_idx];
+	int r;
+
+	r = dmr_entry_check(&s->spare[0].sb, e);
+	if (!r && e->kind != DMR_KIND_LOST && sp->present &&
+	    !dmr_spare_unit_usable(&sp->sb, e->spare_unit))
+		r = DMR_FMT_SPARE_RANGE;
+	if (r) {
+		DMERR("%s: entry %u of leaf %u is not valid: %s",
+		      dm_device_name(s->md), DMR_PLACE_SLOT(place),
+		      DMR_PLACE_LEAF(place), dmr_fmt_strerror(r));
+		return -EILSEQ;
+	}
+	dmr_alloc_set(&s->places, place);
+	st->indexed = e->kind != DMR_KIND_BAD;
+	st->unit = st->indexed ? e->main_unit : e->spare_unit;
+	st->place = place;
+	st->old = e->spare_idx;
+	st->val = st->indexed ? dmr_val(e) : 0;
+	if (e->kind == DMR_KIND_REMAP && sp->present &&
+	    !dmr_alloc_set(&sp->alloc, e->spare_unit)) {
+		DMERR("%s: unit %llu of spare %u is used twice",
+		      dm_device_name(s->md), e->spare_unit, e->spare_idx);
+		return -EILSEQ;
+	}
+	return 0;
+}
+
+static int load_leaf(struct dmr_set *s, const void *block, u32 no,
+		     struct dmr_staged *all, u64 *n)
+{
+	struct dmr_entry e;
+	u32 slot, used = 0;
+	int r;
+
+	for (slot = 0; slot < DMR_LEAF_ENTRIES; slot++) {
+		r = dmr_leaf_get(block, slot, &e);
+		if (!r && e.kind == DMR_KIND_FREE)
+			continue;
+		if (r) {
+			DMERR("%s: entry %u of leaf %u is not valid: %s",
+			      dm_device_name(s->md), slot, no, dmr_fmt_strerror(r));
+			return -EILSEQ;
+		}
+		used++;
+		r = load_entry(s, &e, DMR_PLACE(no, slot), &all[(*n)++]);
+		if (r)
+			return r;
+	}
+	if (used != dmr_leaf_used(block)) {
+		DMERR("%s: leaf %u: %s", dm_device_name(s->md), no,
+		      dmr_fmt_strerror(DMR_FMT_NR_USED));
+		return -EILSEQ;
+	}
+	return 0;
+}
+
+/* Counts, bad spare units, and no main unit twice; then the index. */
+static int load_index(struct dmr_set *s, struct dmr_staged *all, u64 n)
+{
+	struct dmr_spare *sp;
+	u64 i;
+
+	dmr_index_sort(all, n);
+	for (i = 0; i < n; i++) {
+		if (!all[i].indexed) {
+			/*
+			 * It may overlap a remap: a crash can come between the
+			 * two leaves of one batch.
+			 */
+			sp = &s->spare[all[i].old];
+			if (sp->present)
+				dmr_alloc_set(&sp->alloc, all[i].unit);
+			s->nr_bad++;
+			continue;
+		}
+		if (i && all[i].unit == all[i - 1].unit) {
+			DMERR("%s: unit %llu is mapped twice", dm_device_name(s->md),
+			      all[i].unit);
+			return -EILSEQ;
+		}
+		dmr_count_entry(s, all[i].val, 1);
+	}
+	return dmr_index_load(s, all, n);
+}
+
+static int load_table(struct dmr_set *s)
+{
+	struct dmr_staged *all = NULL;
+	struct dmr_scan sc = { };
+	u64 n = 0, max = 0;
+	u32 no;
+	int r;
+
+	r = scan_all(&sc, s);
+	if (r)
+		goto out;
+	for (no = 0; no < s->nr_leaves; no++)
+		max += dmr_leaf_used(sc.best + (u64)no * DMR_BLOCK_SIZE);
+	/* A leaf that lies about its count is found by load_leaf(). */
+	max += DMR_LEAF_ENTRIES;
+	all = kvmalloc_array(max, sizeof(*all), GFP_KERNEL);
+	r = all ? 0 : -ENOMEM;
+	for (no = 0; no < s->nr_leaves && !r; no++) {
+		s->leaf_seq[no] = sc.seq[no];
+		r = load_leaf(s, sc.best + (u64)no * DMR_BLOCK_SIZE, no, all, &n);
+	}
+	if (!r)
+		r = load_index(s, all, n);
+	if (!r)
+		scan_repair(&sc);
+out:
+	kvfree(all);
+	scan_free(&sc);
+	return r;
+}
+
+/**
+ * dmr_load() - fill a new set from the spares of its table
+ * @s: the set: zeroed but for md, main and bios
+ * @t: the table
+ * @found: from dmr_probe() or dmr_make_set()
+ *
+ * Return: 0 or a negative errno, with the reason in the kernel log; whoever
+ * frees the set cleans up.
+ */
+int dmr_load(struct dmr_set *s, struct dmr_table *t, struct dmr_found *found)
+{
+	const struct dmr_sb *ref = find_reference(t, found);
+	unsigned int i;
+	int r;
+
+	if (!ref)
+		return -EINVAL;
+	r = check_main(t, ref);
+	if (r)
+		return r;
+	memcpy(s->uuid, ref->set_uuid, DMR_UUID_LEN);
+	s->unit_shift = ref->unit_shift;
+	s->nr_units = dmr_main_units(ref);
+	s->nr_leaves = ref->nr_leaves;
+	r = place_spares(s, t, found, ref);
+	if (!r)
+		r = check_missing(s, t, ref);
+	for (i = 0; i < s->nr_spares && !r; i++) {
+		if (!s->spare[i].present) {
+			/* Only what the table says of it is known. */
+			s->spare[i].sb.nr_spares = ref->nr_spares;
+			s->spare[i].sb.unit_shift = ref->unit_shift;
+			s->spare[i].sb.main_sectors = ref->main_sectors;
+			continue;
+		}
+		if (s->spare[i].sb.nr_leaves != ref->nr_leaves) {
+			dmr_refuse(t, "spares disagree on the size of the table");
+			return -EILSEQ;
+		}
+		r = init_alloc(&s->spare[i]);
+	}
+	if (!r)
+		r = dmr_commit_init(s);
+	if (!r)
+		r = dmr_index_init(s);
+	if (!r)
+		r = load_table(s);
+	if (r || !s->members_dirty)
+		return r;
+	mutex_lock(&s->engine_lock);
+	r = dmr_write_superblocks(s);
+	mutex_unlock(&s->engine_lock);
+	return r;
+}
+
+/**
+ * dmr_scrub() - read all replicas of the table and repair those that differ
+ * @s: the set
+ * @repaired: number of blocks that were rewritten
+ *
+ * Context: may sleep, engine_lock held, nothing staged. Return: 0; -EILSEQ when
+ * a leaf has no copy as new as the table in memory.
+ */
+int dmr_scrub(struct dmr_set *s, u32 *repaired)
+{
+	struct dmr_scan sc = { };
+	u32 no;
+	int r;
+
+	lockdep_assert_held(&s->engine_lock);
+	r = scan_all(&sc, s);
+	for (no = 0; no < s->nr_leaves && !r; no++)
+		if (sc.seq[no] != s->leaf_seq[no])
+			r = -EILSEQ;
+	if (!r)
+		*repaired = scan_repair(&sc);
+	scan_free(&sc);
+	return r;
+}

@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Messages: dmsetup message DEVICE 0 COMMAND ...
+ *
+ * The answer goes back through the result of the ioctl. When a command fails,
+ * the ioctl returns an error number, and "error" tells the reason as a sentence.
+ *
+ * All handlers: process context, may sleep; the core keeps the table while one
+ * runs.
+ */
+#include <linux/sched/mm.h>
+
+#include "dm-remap.h"
+
+struct dmr_call {
+	struct dmr_set *s;
+	unsigned int argc;	/* arguments behind the command */
+	char **argv;
+	char *result;
+	unsigned int maxlen;
+	unsigned int sz;
+};
+
+struct dmr_command {
+	const char *name;
+	unsigned int min_args;
+	unsigned int max_args;
+	const char *help;
+	int (*run)(struct dmr_call *c);
+};
+
+#define reply(c, fmt, ...)						\
+	((c)->sz += scnprintf((c)->result + (c)->sz,			\
+			      (c)->maxlen - (c)->sz, fmt, ##__VA_ARGS__))
+
+/* "<sector> [<count>]" to units; a range is widened to whole units. */
+static int parse_range(struct dmr_call *c, u64 *unit, u64 *n)
+{
+	struct dmr_set *s = c->s;
+	u64 from, count = 1, end, sectors = dmr_unit_to_sector(s, s->nr_units);
+
+	if (kstrtou64(c->argv[0], 10, &from) ||
+	    (c->argc > 1 && kstrtou64(c->argv[1], 10, &count))) {
+		dmr_set_error(s, "A sector and a count are decimal numbers of 512-byte sectors.");
+		return -EINVAL;
+	}
+	if (!count || from >= sectors || count > sectors - from) {
+		dmr_set_error(s, "Sectors %llu to %llu are not on the device, which has %llu.",
+			      from, from + count - 1, sectors);
+		return -ERANGE;
+	}
+	end = from + count;
+	*unit = dmr_sector_to_unit(s, from);
+	*n = dmr_sector_to_unit(s, end + (1U << s->unit_shift) - 1) - *unit;
+	return 0;
+}
+
+static int run_ping(struct dmr_call *c)
+{
+	reply(c, "pong dm-remap " DMR_VERSION " set=%pUb", c->s->uuid);
+	return 0;
+}
+
+static int run_status(struct dmr_call *c)
+{
+	c->sz = dmr_status_line(c->s, c->result, c->maxlen);
+	return 0;
+}
+
+static int run_stats(struct dmr_call *c)
+{
+	c->sz = dmr_status_stats(c->s, c->result, c->maxlen);
+	return 0;
+}
+
+static int run_clear_stats(struct dmr_call *c)
+{
+	dmr_stats_clear(c->s);
+	reply(c, "cleared");
+	return 0;
+}
+
+static int run_health(struct dmr_call *c)
+{
+	c->sz = dmr_status_health(c->s, c->result, c->maxlen);
+	return 0;
+}
+
+static int run_remap(struct dmr_call *c)
+{
+	struct dmr_moved m = { };
+	u64 unit, n;
+	int r = parse_range(c, &unit, &n);
+
+	if (!r)
+		r = dmr_relocate(c->s, unit, n, &m);
+	if (!r)
+		reply(c, "remapped=%llu lost=%llu already=%llu", m.done, m.lost,
+		      m.already);
+	return r;
+}
+
+static int run_unremap(struct dmr_call *c)
+{
+	struct dmr_moved m = { };
+	u64 unit, n;
+	int r = parse_range(c, &unit, &n);
+
+	if (!r)
+		r = dmr_return(c->s, unit, n, &m);
+	if (!r)
+		reply(c, "unremapped=%llu kept=%llu lost=%llu", m.done, m.kept,
+		      m.lost);
+	return r;
+}
+
+static int run_verify(struct dmr_call *c)
+{
+	struct dmr_moved m = { };
+	u64 unit = 0, n = c->s->nr_units;
+	int r = c->argc ? parse_range(c, &unit, &n) : 0;
+
+	if (!r)
+		r = dmr_verify(c->s, unit, n, &m);
+	if (!r)
+		reply(c, "verified=%llu errors=%llu", m.done, m.errors);
+	return r;
+}
+
+static int run_clear(struct dmr_call *c)
+{
+	struct dmr_moved m = { };
+	int r = dmr_return(c->s, 0, c->s->nr_units, &m);
+
+	if (!r)
+		reply(c, "cleared=%llu kept=%llu lost=%llu", m.done, m.kept, m.lost);
+	return r;
+}
+
+static int run_save(struct dmr_call *c)
+{
+	struct dmr_set *s = c->s;
+	unsigned int noio = memalloc_noio_save();
+	int r;
+
+	mutex_lock(&s->engine_lock);
+	r = dmr_commit(s) ?: dmr_write_superblocks(s);
+	mutex_unlock(&s->engine_lock);
+	memalloc_noio_restore(noio);
+	if (r)
+		dmr_set_error(s, "No spare takes metadata; see the kernel log.");
+	else
+		reply(c, "saved events=%llu", s->events);
+	return r;
+}
+
+static int run_restore(struct dmr_call *c)
+{
+	struct dmr_set *s = c->s;
+	unsigned int noio = memalloc_noio_save();
+	u32 repaired = 0;
+	int r;
+
+	mutex_lock(&s->engine_lock);
+	r = dmr_commit(s) ?: dmr_scrub(s, &repaired);
+	mutex_unlock(&s->engine_lock);
+	memalloc_noio_restore(noio);
+	if (r)
+		dmr_set_error(s, "The table on the spares is damaged beyond what its copies can repair, or older than the one in memory; see the kernel log.");
+	else
+		reply(c, "leaves=%u repaired=%u", s->nr_leaves, repaired);
+	return r;
+}
+
+/* Length of the line of one entry, at the most. */
+#define LIST_LINE	80
+
+static void print_entry(struct dmr_call *c, u64 unit, u64 val)
+{
+	struct dmr_set *s = c->s;
+	struct dmr_entry e;
+
+	dmr_val_entry(val, unit, &e);
+	if (e.kind == DMR_KIND_LOST) {
+		reply(c, "%llu %u - - lost auto\n", dmr_unit_to_sector(s, unit),
+		      1U << s->unit_shift);
+		return;
+	}
+	reply(c, "%llu %u %u %llu %s %s\n", dmr_unit_to_sector(s, unit),
+	      1U << s->unit_shift, e.spare_idx,
+	      dmr_unit_to_sector(s, e.spare_unit),
+	      e.flags & DMR_ENTRY_UNKNOWN ? "unknown" : "remap",
+	      e.flags & DMR_ENTRY_MANUAL ? "manual" : "auto");
+}
+
+static int run_list(struct dmr_call *c)
+{
+	struct dmr_set *s = c->s;
+	u64 from, unit, val, max;
+	bool more;
+
+	if (kstrtou64(c->argv[0], 10, &from) || kstrtou64(c->argv[1], 10, &max)) {
+		dmr_set_error(s, "list takes the first sector and the greatest number of lines.");
+		return -EINVAL;
+	}
+	unit = dmr_sector_to_unit(s, from + (1U << s->unit_shift) - 1);
+	mutex_lock(&s->engine_lock);
+	while ((more = unit < s->nr_units && dmr_index_next(s, &unit, &val))) {
+		if (!max-- || c->maxlen - c->sz < 2 * LIST_LINE)
+			break;
+		print_entry(c, unit++, val);
+	}
+	mutex_unlock(&s->engine_lock);
+	if (more)
+		reply(c, "next=%llu", dmr_unit_to_sector(s, unit));
+	else
+		reply(c, "end");
+	return 0;
+}
+
+static int run_set(struct dmr_call *c)
+{
+	struct dmr_set *s = c->s;
+
+	if (!strcmp(c->argv[0], "breaker")) {
+		if (strcmp(c->argv[1], "closed")) {
+			dmr_set_error(s, "The breaker can only be set to closed.");
+			return -EINVAL;
+		}
+		mutex_lock(&s->engine_lock);
+		dmr_breaker_close(s);
+		mutex_unlock(&s->engine_lock);
+	} else if (dmr_opt_set(&s->opts, c->argv[0], c->argv[1])) {
+		dmr_set_error(s, "%s can't be set to %s: the keys are retries (0-16), backoff_ms (0-10000), breaker_remaps (1-1000000), breaker_seconds (1-86400) and breaker (closed).",
+			      c->argv[0], c->argv[1]);
+		return -EINVAL;
+	}
+	reply(c, "%s=%s", c->argv[0], c->argv[1]);
+	return 0;
+}
+
+static int run_get(struct dmr_call *c)
+{
+	const struct dmr_opts *o = &c->s->opts;
+	const char *key = c->argv[0];
+
+	if (!strcmp(key, "retries"))
+		reply(c, "retries=%u", o->retries);
+	else if (!strcmp(key, "backoff_ms"))
+		reply(c, "backoff_ms=%u", o->backoff_ms);
+	else if (!strcmp(key, "breaker_remaps"))
+		reply(c, "breaker_remaps=%u", o->breaker_remaps);
+	else if (!strcmp(key, "breaker_seconds"))
+		reply(c, "breaker_seconds=%u", o->breaker_seconds);
+	else if (!strcmp(key, "breaker"))
+		reply(c, "breaker=%s", c->s->breaker_open ? "open" : "closed");
+	else {
+		dmr_set_error(c->s, "%s is not a key: try retries, backoff_ms, breaker_remaps, breaker_seconds or breaker.",
+			      key);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int run_error(struct dmr_call *c)
+{
+	struct dmr_set *s = c->s;
+
+	spin_lock(&s->error_lock);
+	reply(c, "%s", s->last_error);
+	spin_unlock(&s->error_lock);
+	return 0;
+}
+
+static int run_help(struct dmr_call *c);
+
+static const struct dmr_command commands[] = {
+	{ "ping", 0, 0, "is the target alive?", run_ping },
+	{ "help", 0, 0, "this list", run_help },
+	{ "status", 0, 0, "the status line", run_status },
+	{ "stats", 0, 0, "counters", run_stats },
+	{ "clear_stats", 0, 0, "counters to 0", run_clear_stats },
+	{ "health", 0, 0, "health score and its terms", run_health },
+	{ "remap", 1, 2, "<sector> [<count>]: move sectors to a spare", run_remap },
+	{ "unremap", 1, 2, "<sector> [<count>]: move them back, verified",
+	  run_unremap },
+	{ "verify", 0, 2, "[<sector> [<count>]]: read remapped sectors from their spares",
+	  run_verify },
+	{ "clear", 0, 0, "unremap everything that main takes", run_clear },
+	{ "save", 0, 0, "write all superblocks", run_save },
+	{ "restore", 0, 0, "check all copies of the table, repair those that differ",
+	  run_restore },
+	{ "list", 2, 2, "<from sector> <lines>: remapped sectors", run_list },
+	{ "get", 1, 1, "<key>: an option", run_get },
+	{ "set", 2, 2, "<key> <value>: change an option until the table is reloaded",
+	  run_set },
+	{ "error", 0, 0, "why the last failed message failed", run_error },
+};
+
+static int run_help(struct dmr_call *c)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
+		reply(c, "%s - %s\n", commands[i].name, commands[i].help);
+	return 0;
+}
+
+static bool single_reader(const struct dmr_command *cmd)
+{
+	return cmd->run == run_error;
+}
+
+/**
+ * dmr_message() - message method of the target
+ * @ti: the target
+ * @argc: number of words
+ * @argv: the words, the command first
+ * @result: where the answer goes
+ * @maxlen: room there
+ *
+ * Context: process, may sleep. Return: 1 (there is an answer) or a negative
+ * errno.
+ */
+int dmr_message(struct dm_target *ti, unsigned int argc, char **argv,
+		char *result, unsigned int maxlen)
+{
+	struct dmr_table *t = ti->private;
+	struct dmr_call c = {
+		.s = t->set,
+		.argc = argc - 1,
+		.argv = argv + 1,
+		.result = result,
+		.maxlen = maxlen,
+	};
+	const struct dmr_command *cmd;
+	unsigned int i;
+	int r;
+
+	if (!argc || !c.s)
+		return -EINVAL;
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
+		if (!strcmp(argv[0], commands[i].name))
+			break;
+	if (i == ARRAY_SIZE(commands)) {
+		dmr_set_error(c.s, "There is no message \"%s\"; \"help\" lists them.",
+			      argv[0]);
+		return -EINVAL;
+	}
+	cmd = &commands[i];
+	if (c.argc < cmd->min_args || c.argc > cmd->max_args) {
+		dmr_set_error(c.s, "%s takes %u to %u arguments, not %u: %s",
+			      cmd->name, cmd->min_args, cmd->max_args, c.argc,
+			      cmd->help);
+		return -EINVAL;
+	}
+	if (!single_reader(cmd))
+		dmr_set_error(c.s, "%s failed for want of memory or because it was interrupted.",
+			      cmd->name);
+	r = cmd->run(&c);
+	if (!r && !single_reader(cmd))
+		dmr_set_error(c.s, "No message has failed.");
+	return r ?: 1;
+}

@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The redirect engine: writes that failed, and writes that need a change of the
+ * table.
+ *
+ * DOC: the way of a failed write
+ *
+ * dmr_end_io() keeps the bio and queues it. One worker per set takes all that
+ * wait: it writes each bio to main again by halves until the units that fail
+ * *alone* are known (errors reach merged neighbours, so the status of a bio says
+ * nothing about a unit), puts those on a spare with FUA and stages their
+ * entries. One commit makes all of them durable; only then are the bios ended.
+ * Bios that wait together share commits.
+ *
+ * Under engine_lock all of this is alone with the table. A range that is held
+ * is not touched: the bio is parked there and comes back.
+ */
+#include <linux/sched/mm.h>
+
+#include "dm-remap.h"
+
+/* Spare units tried for one main unit before giving up. */
+#define MAX_PLACE_TRIES		8
+
+/**
+ * dmr_queue_write() - give a bio that we keep to the redirect engine
+ * @s: the set
+ * @bio: a write or write-zeroes
+ *
+ * Context: any.
+ */
+void dmr_queue_write(struct dmr_set *s, struct bio *bio)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&s->fail_lock, flags);
+	bio_list_add(&s->slow_writes, bio);
+	spin_unlock_irqrestore(&s->fail_lock, flags);
+	queue_work(s->write_wq, &s->write_work);
+}
+
+/* The spare with the most free units: wear and failures are spread. */
+static struct dmr_spare *pick_spare(struct dmr_set *s)
+{
+	struct dmr_spare *best = NULL;
+	unsigned int i;
+
+	for (i = 0; i < s->nr_spares; i++)
+		if (s->spare[i].present && s->spare[i].alloc.nr_free &&
+		    (!best || s->spare[i].alloc.nr_free > best->alloc.nr_free))
+			best = &s->spare[i];
+	return best;
+}
+
+/* Does a spare that failed a write still answer at all? */
+static bool spare_answers(struct dmr_set *s, struct dmr_spare *sp)
+{
+	unsigned int i;
+
+	for (i = 0; i < DMR_REPLICAS; i++)
+		if (!dmr_io_page(s, sp->bdev, dmr_slot_sector(i), s->check_page,
+				 DMR_BLOCK_SIZE, REQ_OP_READ))
+			return true;
+	return false;
+}
+
+static int stage_bad(struct dmr_set *s, unsigned int idx, u64 spare_unit)
+{
+	struct dmr_entry bad = {
+		.kind = DMR_KIND_BAD,
+		.spare_idx = idx,
+		.spare_unit = spare_unit,
+	};
+
+	atomic64_inc(&s->stats.spare_errors);
+	return dmr_stage(s, &bad);
+}
+
+/*
+ * Is the present spare unit of main unit @unit to be given up? It stays
+ * allocated for ever, and the table says that it is bad.
+ */
+static int retire_old(struct dmr_set *s, u64 unit)
+{
+	struct dmr_entry e;
+	u64 val;
+	u32 place;
+
+	if (!dmr_index_find(s, unit, &val, &place))
+		return 0;
+	dmr_val_entry(val, unit, &e);
+	if (e.kind != DMR_KIND_REMAP || !s->spare[e.spare_idx].present)
+		return 0;
+	return stage_bad(s, e.spare_idx, e.spare_unit);
+}
+
+/**
+ * dmr_place_unit() - put one unit on a spare and stage its entry
+ * @s: the set
+ * @page: its data; NULL when the data is unknown
+ * @unit: main unit; when it is on a spare already, that spare unit is bad
+ * @flags: DMR_ENTRY_* of the new entry
+ *
+ * Spare units that don't take the data are set aside for good.
+ * Context: may sleep, engine_lock held. Return: BLK_STS_OK; BLK_STS_NOSPC when
+ * no spare unit or no slot of the table is free; BLK_STS_IOERR.
+ */
+blk_status_t dmr_place_unit(struct dmr_set *s, struct page *page, u64 unit,
+			    u8 flags)
+{
+	struct dmr_entry e = {
+		.kind = DMR_KIND_REMAP,
+		.main_unit = unit,
+		.flags = flags | (page ? 0 : DMR_ENTRY_UNKNOWN),
+	};
+	unsigned int tries;
+	struct dmr_spare *sp;
+	blk_status_t status;
+	int r;
+
+	for (tries = 0; tries < MAX_PLACE_TRIES; tries++) {
+		sp = pick_spare(s);
+		if (!sp || !dmr_alloc_get(&sp->alloc, &e.spare_unit))
+			return BLK_STS_NOSPC;
+		e.spare_idx = sp - s->spare;
+		status = BLK_STS_OK;
+		if (page)
+			status = dmr_io_page(s, sp->bdev,
+					     dmr_unit_to_sector(s, e.spare_unit),
+					     page, dmr_unit_bytes(s),
+					     REQ_OP_WRITE | REQ_FUA | REQ_SYNC);
+		if (!status)
+			break;
+		if (!spare_answers(s, sp)) {
+			dmr_spare_lost(s, e.spare_idx, "answers nothing");
+			continue;
+		}
+		if (stage_bad(s, e.spare_idx, e.spare_unit))
+			return BLK_STS_IOERR;
+	}
+	if (tries == MAX_PLACE_TRIES)
+		return BLK_STS_IOERR;
+	r = retire_old(s, unit);
+	if (!r)
+		r = dmr_stage(s, &e);
+	if (r) {
+		dmr_alloc_clear(&s->spare[e.spare_idx].alloc, e.spare_unit);
+		return r == -ENOSPC ? BLK_STS_NOSPC : BLK_STS_IOERR;
+	}
+	dmr_debug(2, "%s: unit %llu -> spare %u unit %llu", dm_device_name(s->md),
+		  unit, e.spare_idx, e.spare_unit);
+	return BLK_STS_OK;
+}
+
+/* A unit failed alone with @status: to a spare with it. */
+static blk_status_t redirect_unit(struct dmr_set *s, struct bio *bio, u64 off,
+				  u64 unit, blk_status_t status)
+{
+	blk_status_t r;
+
+	atomic64_inc(&s->stats.write_errors);
+	/* A copy: what is checked and what is written must be the same. */
+	dmr_copy_from_bio(s, bio, off, s->unit_page);
+	r = dmr_place_unit(s, s->unit_page, unit, 0);
+	if (!r) {
+		atomic64_inc(&s->stats.auto_remaps);
+		dmr_debug(1, "%s: sector %llu remapped after a write error",
+			  dm_device_name(s->md), dmr_unit_to_sector(s, unit));
+	} else if (r == BLK_STS_NOSPC) {
+		DMERR_LIMIT("%s: no spare unit is free for sector %llu: the write fails",
+			    dm_device_name(s->md), dmr_unit_to_sector(s, unit));
+	}
+	/* What the caller is told is why the write failed in the first place. */
+	return r ? status : BLK_STS_OK;
+}
+
+/* Write units to one device by halves; redirect those that fail alone. */
+static blk_status_t write_halves(struct dmr_set *s, struct bio *bio, u64 off,
+				 u64 n, struct block_device *bdev,
+				 sector_t sector, u64 unit)
+{
+	blk_opf_t fua = bio->bi_opf & REQ_FUA;
+	unsigned int tries = READ_ONCE(s->opts.retries);
+	blk_status_t status;
+	u64 half = n / 2;
+
+	status = dmr_io_part(s, bio, off, n, bdev, sector, fua);
+	if (!status && bdev == s->main)
+		s->engine_writes_ok++;
+	if (!status || !dmr_is_medium(status))
+		return status;
+	if (n > 1) {
+		status = write_halves(s, bio, off, half, bdev, sector, unit);
+		if (status)
+			return status;
+		return write_halves(s, bio, off + half, n - half, bdev,
+				    sector + dmr_unit_to_sector(s, half),
+				    unit + half);
+	}
+	/* A write need not be tried long: a spare is as good a place. */
+	if (tries) {
+		atomic64_inc(&s->stats.retries);
+		status = dmr_io_part(s, bio, off, 1, bdev, sector, fua);
+		if (!status || !dmr_is_medium(status))
+			return status;
+	}
+	if (bdev == s->main && !dmr_breaker_allows(s)) {
+		atomic64_inc(&s->stats.refused);
+		return status;
+	}
+	return redirect_unit(s, bio, off, unit, status);
+}
+
+/* The data of unknown units becomes known: same spare unit, new entry. */
+static blk_status_t fill_unknown(struct dmr_set *s, struct bio *bio, u64 off,
+				 u64 n, struct dmr_entry *e)
+{
+	struct dmr_spare *sp = &s->spare[e->spare_idx];
+	blk_status_t status;
+
+	e->flags &= ~DMR_ENTRY_UNKNOWN;
+	for (; n; n--, off++, e->main_unit++, e->spare_unit++) {
+		dmr_copy_from_bio(s, bio, off, s->unit_page);
+		status = dmr_io_page(s, sp->bdev,
+				     dmr_unit_to_sector(s, e->spare_unit),
+				     s->unit_page, dmr_unit_bytes(s),
+				     REQ_OP_WRITE | REQ_FUA | REQ_SYNC);
+		if (status)
+			status = redirect_unit(s, bio, off, e->main_unit, status);
+		else if (dmr_stage(s, e))
+			status = BLK_STS_IOERR;
+		if (status)
+			return status;
+	}
+	return BLK_STS_OK;
+}
+
+/* Lost units: main may take them after all, and then their entry goes. */
+static blk_status_t heal_lost(struct dmr_set *s, struct bio *bio, u64 off, u64 n,
+			      u64 unit)
+{
+	blk_status_t status;
+	struct dmr_entry e;
+	u32 place;
+	u64 val;
+
+	for (; n; n--, off++, unit++) {
+		status = write_halves(s, bio, off, 1, s->main,
+				      dmr_unit_to_sector(s, unit), unit);
+		if (status)
+			return status;
+		/* Was it redirected? Then its entry has been replaced. */
+		if (dmr_staged_overlaps(s, unit, 1) ||
+		    !dmr_index_find(s, unit, &val, &place))
+			continue;
+		dmr_val_entry(val, unit, &e);
+		if (e.kind == DMR_KIND_LOST && dmr_stage_remove(s, unit))
+			return BLK_STS_IOERR;
+	}
+	return BLK_STS_OK;
+}
+
+/* Units whose spare is gone: to another one, in the same place of the table. */
+static blk_status_t move_off(struct dmr_set *s, struct bio *bio, u64 off, u64 n,
+			     u64 unit)
+{
+	blk_status_t status;
+
+	for (; n; n--, off++, unit++) {
+		dmr_copy_from_bio(s, bio, off, s->unit_page);
+		status = dmr_place_unit(s, s->unit_page, unit, 0);
+		if (status)
+			return status;
+		atomic64_inc(&s->stats.auto_remaps);
+	}
+	return BLK_STS_OK;
+}
+
+static blk_status_t write_run(struct dmr_set *s, struct bio *bio, u64 off, u64 n,
+			      u64 unit, u64 val)
+{
+	struct dmr_entry e;
+
+	if (!val)
+		return write_halves(s, bio, off, n, s->main,
+				    dmr_unit_to_sector(s, unit), unit);
+	dmr_val_entry(val, unit, &e);
+	if (e.kind == DMR_KIND_LOST)
+		return heal_lost(s, bio, off, n, unit);
+	if (!s->spare[e.spare_idx].present)
+		return move_off(s, bio, off, n, unit);
+	if (e.flags & DMR_ENTRY_UNKNOWN)
+		return fill_unknown(s, bio, off, n, &e);
+	return write_halves(s, bio, off, n, s->spare[e.spare_idx].bdev,
+			    dmr_unit_to_sector(s, e.spare_unit), unit);
+}
+
+static blk_status_t redirect(struct dmr_set *s, struct bio *bio, u64 unit,
+			     u64 total)
+{
+	u64 redirected = atomic64_read(&s->stats.auto_remaps);
+	u64 off, n, val, known = atomic64_read(&s->stats.retries);
+	blk_status_t status;
+
+	for (off = 0; off < total; off += n) {
+		n = dmr_index_run(s, unit + off, total - off, &val);
+		status = write_run(s, bio, off, n, unit + off, val);
+		if (status)
+			return status;
+	}
+	if (redirected == atomic64_read(&s->stats.auto_remaps) &&
+	    known == atomic64_read(&s->stats.retries))
+		atomic64_inc(&s->stats.transient);
+	return BLK_STS_OK;
+}
+
+/* One bio; returns false when it went elsewhere. */
+static bool redirect_bio(struct dmr_set *s, struct bio *bio)
+{
+	u64 unit = dmr_sector_to_unit(s, bio->bi_iter.bi_sector);
+	u64 n = dmr_sector_to_unit(s, bio_sectors(bio));
+
+	if (dmr_hold_park(s, bio, unit, n))
+		return false;
+	atomic64_inc(&s->stats.slow_writes);
+	if (dmr_noflush(s))
+		bio->bi_status = BLK_STS_DM_REQUEUE;
+	else if (s->failed)
+		bio->bi_status = BLK_STS_IOERR;
+	else if (bio_op(bio) == REQ_OP_DISCARD)
+		bio->bi_status = BLK_STS_OK;
+	else if (dmr_staged_overlaps(s, unit, n) && dmr_commit(s))
+		bio->bi_status = BLK_STS_IOERR;
+	else
+		bio->bi_status = redirect(s, bio, unit, n);
+	return true;
+}
+
+/**
+ * dmr_redirect_work() - the worker of the redirect engine
+ * @work: write_work of a set
+ *
+ * Context: may sleep; its queue has a rescuer.
+ */
+void dmr_redirect_work(struct work_struct *work)
+{
+	struct dmr_set *s = container_of(work, struct dmr_set, write_work);
+	struct bio_list todo, done = BIO_EMPTY_LIST;
+	unsigned int noio = memalloc_noio_save();
+	struct bio *bio;
+	int r;
+
+	mutex_lock(&s->engine_lock);
+	spin_lock_irq(&s->fail_lock);
+	todo = s->slow_writes;
+	bio_list_init(&s->slow_writes);
+	spin_unlock_irq(&s->fail_lock);
+	while ((bio = bio_list_pop(&todo)))
+		if (redirect_bio(s, bio))
+			bio_list_add(&done, bio);
+	r = dmr_commit(s);
+	mutex_unlock(&s->engine_lock);
+	while ((bio = bio_list_pop(&done))) {
+		if (r && !bio->bi_status)
+			bio->bi_status = BLK_STS_IOERR;
+		dmr_bio_finish(bio, bio->bi_status);
+	}
+	memalloc_noio_restore(noio);
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A region of the index. Pure code: see dm-remap-region.h.
+ */
+#include "dm-remap-region.h"
+
+#define UNIT_MASK	((1ULL << 40) - 1)
+#define IDX_SHIFT	40
+#define KIND_SHIFT	44
+#define FLAGS_SHIFT	48
+
+u64 dmr_val(const struct dmr_entry *e)
+{
+	return (e->spare_unit & UNIT_MASK) | (u64)e->spare_idx << IDX_SHIFT |
+	       (u64)e->kind << KIND_SHIFT | (u64)e->flags << FLAGS_SHIFT;
+}
+
+void dmr_val_entry(u64 val, u64 main_unit, struct dmr_entry *e)
+{
+	e->main_unit = main_unit;
+	e->spare_unit = val & UNIT_MASK;
+	e->spare_idx = (val >> IDX_SHIFT) & 0xf;
+	e->kind = (val >> KIND_SHIFT) & 0xf;
+	e->flags = (val >> FLAGS_SHIFT) & 0xf;
+}
+
+size_t dmr_region_bytes(u32 n)
+{
+	return (size_t)n * (sizeof(u64) + sizeof(u32) + sizeof(u16));
+}
+
+struct dmr_rview dmr_region_view(void *mem, u32 n)
+{
+	struct dmr_rview v = { .n = n, .val = mem };
+
+	v.place = (u32 *)(v.val + n);
+	v.key = (u16 *)(v.place + n);
+	return v;
+}
+
+u32 dmr_region_lower(const struct dmr_rview *v, u32 off)
+{
+	u32 lo = 0, hi = v->n, mid;
+
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		if (v->key[mid] < off)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* The value that makes the next unit part of the same run. */
+static u64 follower(u64 val)
+{
+	struct dmr_entry e;
+
+	dmr_val_entry(val, 0, &e);
+	/* A lost unit has no spare unit that could rise. */
+	return e.kind == DMR_KIND_LOST ? val : val + 1;
+}
+
+u32 dmr_region_run(const struct dmr_rview *v, u32 off, u32 max, u64 *val)
+{
+	u32 i = dmr_region_lower(v, off), n;
+	u64 expect;
+
+	if (i == v->n) {
+		*val = 0;
+		return max;
+	}
+	if (v->key[i] != off) {
+		*val = 0;
+		n = v->key[i] - off;
+		return n < max ? n : max;
+	}
+	/* Values may be replaced under a reader: read each of them once. */
+	*val = *(volatile u64 *)&v->val[i];
+	expect = follower(*val);
+	for (n = 1; n < max && i + n < v->n; n++) {
+		if (v->key[i + n] != off + n ||
+		    *(volatile u64 *)&v->val[i + n] != expect)
+			break;
+		expect = follower(expect);
+	}
+	return n;
+}
+
+u32 dmr_region_merged(const struct dmr_rview *v, const struct dmr_change *c,
+		      u32 nc)
+{
+	u32 n = v->n, j, i;
+
+	for (j = 0; j < nc; j++) {
+		i = dmr_region_lower(v, c[j].off);
+		if (i < v->n && v->key[i] == c[j].off)
+			n -= !c[j].val;
+		else
+			n += !!c[j].val;
+	}
+	return n;
+}
+
+void dmr_region_merge(const struct dmr_rview *dst, const struct dmr_rview *src,
+		      const struct dmr_change *c, u32 nc)
+{
+	u32 i = 0, j = 0, n = 0;
+
+	while (i < src->n || j < nc) {
+		if (j == nc || (i < src->n && src->key[i] < c[j].off)) {
+			dst->key[n] = src->key[i];
+			dst->place[n] = src->place[i];
+			dst->val[n++] = src->val[i++];
+			continue;
+		}
+		if (i < src->n && src->key[i] == c[j].off)
+			i++;
+		if (c[j].val) {
+			dst->key[n] = c[j].off;
+			dst->place[n] = c[j].place;
+			dst->val[n++] = c[j].val;
+		}
+		j++;
+	}
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One region of the index: a sorted array of remapped units, and the run
+ * arithmetic on it.
+ *
+ * DOC: values of the index
+ *
+ * A region covers 2^15 units of the main device. For every unit with an entry
+ * it holds a 16-bit key (offset in the region), a 64-bit value (what the data
+ * path needs) and the 32-bit place of the entry in the table (leaf and slot;
+ * what the commit path needs): 14 bytes an entry. Arrays are never changed in
+ * place but for one value at a time; an insertion makes a new array, which the
+ * kernel publishes by RCU.
+ *
+ *   value: spare_unit:40 | spare_idx:4 | kind:4 | flags:4 | 0:12
+ *
+ * A value is never 0, so 0 stands for "no entry".
+ *
+ * Pure code. Nothing here sleeps, allocates or locks.
+ */
+#ifndef DM_REMAP_REGION_H
+#define DM_REMAP_REGION_H
+
+#include "dm-remap-format.h"
+
+#define DMR_REGION_SHIFT	15
+#define DMR_REGION_UNITS	(1U << DMR_REGION_SHIFT)
+#define DMR_REGION_MASK		(DMR_REGION_UNITS - 1)
+
+/* The place of an entry: leaf_no * 256 + slot. */
+#define DMR_PLACE(leaf, slot)	((u32)(leaf) << 8 | (slot))
+#define DMR_PLACE_LEAF(place)	((place) >> 8)
+#define DMR_PLACE_SLOT(place)	((place) & 0xff)
+
+/**
+ * struct dmr_rview - the three arrays of a region
+ * @n: number of entries
+ * @val: values
+ * @place: places
+ * @key: offsets in the region, strictly rising
+ */
+struct dmr_rview {
+	u32 n;
+	u64 *val;
+	u32 *place;
+	u16 *key;
+};
+
+/**
+ * struct dmr_change - one change to a region
+ * @off: offset of the unit in its region
+ * @val: new value; 0 removes the entry
+ * @place: its place
+ */
+struct dmr_change {
+	u32 off;
+	u32 place;
+	u64 val;
+};
+
+/**
+ * dmr_val() - build the value of an entry
+ * @e: a valid entry of kind REMAP or LOST
+ *
+ * Context: any. Return: the value, never 0.
+ */
+u64 dmr_val(const struct dmr_entry *e);
+
+/**
+ * dmr_val_entry() - the entry that a value stands for
+ * @val: a value
+ * @main_unit: the unit it was found under
+ * @e: filled in; DMR_KIND_FREE for value 0
+ *
+ * Context: any.
+ */
+void dmr_val_entry(u64 val, u64 main_unit, struct dmr_entry *e);
+
+/**
+ * dmr_region_bytes() - memory for the arrays of a region
+ * @n: number of entries
+ *
+ * Context: any. Return: bytes.
+ */
+size_t dmr_region_bytes(u32 n);
+
+/**
+ * dmr_region_view() - lay the arrays out in memory
+ * @mem: dmr_region_bytes(@n) bytes, aligned to 8
+ * @n: number of entries
+ *
+ * Context: any. Return: the view.
+ */
+struct dmr_rview dmr_region_view(void *mem, u32 n);
+
+/**
+ * dmr_region_lower() - first entry at or behind an offset
+ * @v: the region
+ * @off: offset of a unit in the region
+ *
+ * Context: any. Return: index, @v->n when there is none.
+ */
+u32 dmr_region_lower(const struct dmr_rview *v, u32 off);
+
+/**
+ * dmr_region_run() - what is at an offset, and for how long
+ * @v: the region
+ * @off: offset of a unit in the region
+ * @max: how far to look at the most, in units, at least 1
+ * @val: where the value at @off goes; 0 when it has no entry
+ *
+ * A run ends where a unit has an entry and its neighbour has none, where the
+ * spare units stop being consecutive, and where kind or flags change.
+ * Context: any. Return: length of the run in units, 1 to @max.
+ */
+u32 dmr_region_run(const struct dmr_rview *v, u32 off, u32 max, u64 *val);
+
+/**
+ * dmr_region_merged() - size of a region after a set of changes
+ * @v: the region as it is
+ * @c: changes, strictly rising by @off
+ * @nc: their number
+ *
+ * Context: any. Return: number of entries.
+ */
+u32 dmr_region_merged(const struct dmr_rview *v, const struct dmr_change *c,
+		      u32 nc);
+
+/**
+ * dmr_region_merge() - apply a set of changes, into new arrays
+ * @dst: arrays with room for dmr_region_merged() entries
+ * @src: the region as it is
+ * @c: changes, strictly rising by @off
+ * @nc: their number
+ *
+ * Context: any.
+ */
+void dmr_region_merge(const struct dmr_rview *dst, const struct dmr_rview *src,
+		      const struct dmr_change *c, u32 nc);
+
+#endif /* DM_REMAP_REGION_H */

@@ -1,0 +1,139 @@
+"""Disks of the kernel's own making: null_blk and scsi_debug."""
+
+import itertools
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.kernel.lib.retry import retry, wait_until
+from tests.kernel.lib.run import CommandError, run
+
+SECTOR = 512
+
+_CONFIGFS = Path("/sys/kernel/config/nullb")
+_SCSI_BUS = Path("/sys/bus/pseudo/drivers/scsi_debug")
+_numbers = itertools.count()
+
+
+class BlockDevice:
+    """A block device by its path, with what sysfs knows about it."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def sysfs(self) -> Path:
+        """Its folder in sysfs."""
+        number = self.path.stat().st_rdev
+        return Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}")
+
+    @property
+    def sectors(self) -> int:
+        """Its size in sectors of 512 bytes."""
+        return int((self.sysfs / "size").read_text())
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes."""
+        return self.sectors * SECTOR
+
+    def queue(self, limit: str) -> int:
+        """One of the numbers in its queue folder, such as logical_block_size."""
+        return int((self.sysfs / "queue" / limit).read_text())
+
+
+class NullBlk(BlockDevice):
+    """A disk in memory whose sectors can be made bad at any time.
+
+    A bad range fails reads and writes with EIO, and writing doesn't heal it. `options` are its
+    configfs attributes: queue_mode, irqmode, completion_nsec, poll_queues, submit_queues, zoned, …
+    """
+
+    def __init__(self, size_mb: int = 64, blocksize: int = 512, **options: object) -> None:
+        self.options = {
+            "size": size_mb,
+            "blocksize": blocksize,
+            "memory_backed": 1,
+            "discard": 1,
+            **options,
+        }
+        self.name = f"nullb{100 + next(_numbers)}"
+        self._config = _CONFIGFS / self.name
+
+    def __enter__(self) -> Self:
+        if not _CONFIGFS.exists():
+            run("modprobe", "null_blk", "nr_devices=0")
+        self._config.mkdir()
+        for option, value in self.options.items():
+            (self._config / option).write_text(str(value))
+        (self._config / "power").write_text("1")
+        # Up to Linux 6.4 the disk is named by its index, since then by its folder.
+        index = (self._config / "index").read_text().strip()
+        names = (self.name, f"nullb{index}")
+        self.path = next(Path("/dev", n) for n in names if Path("/sys/block", n).exists())
+        wait_until(self.path.exists, f"{self.path} exists")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        (self._config / "power").write_text("0")
+        self._config.rmdir()
+
+    def add_bad(self, sector: int, count: int = 1) -> None:
+        """Make sectors fail."""
+        (self._config / "badblocks").write_text(f"+{sector}-{sector + count - 1}")
+
+    def remove_bad(self, sector: int, count: int = 1) -> None:
+        """Make sectors work again; what they held before is still there."""
+        (self._config / "badblocks").write_text(f"-{sector}-{sector + count - 1}")
+
+
+class ScsiDebug(BlockDevice):
+    """A SCSI disk in memory that reports errors with the sense data of real disks.
+
+    There is one at a time. `options` are parameters of the scsi_debug module: sector_size, delay,
+    ndelay, medium_error_start, medium_error_count, … A medium error fails reads with ENODATA;
+    writes succeed and don't heal. Errors begin with set_opts(MEDIUM_ERROR).
+    """
+
+    MEDIUM_ERROR = 2
+
+    def __init__(self, dev_size_mb: int = 64, **options: object) -> None:
+        self.options = {"dev_size_mb": dev_size_mb, "delay": 0, **options}
+
+    def __enter__(self) -> Self:
+        run("modprobe", "sd_mod")
+        run("modprobe", "scsi_debug", *(f"{key}={value}" for key, value in self.options.items()))
+        wait_until(self._disks, "scsi_debug has a disk")
+        self.path = Path("/dev", self._disks()[0].name)
+        wait_until(self.path.exists, f"{self.path} exists")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.set_opts(0)
+        retry(lambda: run("rmmod", "scsi_debug"), CommandError)
+
+    def set_opts(self, opts: int) -> None:
+        """Set the bit mask that switches kinds of errors on and off."""
+        (_SCSI_BUS / "opts").write_text(str(opts))
+
+    @property
+    def hctl(self) -> str:
+        """Its SCSI address, which names its folder in debugfs (per-command errors, since 6.7)."""
+        return os.path.basename(os.path.realpath(self.sysfs / "device"))
+
+    @staticmethod
+    def _disks() -> list[Path]:
+        return list(_SCSI_BUS.glob("adapter*/host*/target*/*/block/*"))
