@@ -221,6 +221,7 @@ void dmr_sb_encode(const struct dmr_sb *sb, void *block)
 static int check_spares(const struct dmr_sb *sb)
 {
 	unsigned int i, j;
+	bool used, none;
 
 	if (sb->nr_spares < 1 || sb->nr_spares > DMR_MAX_SPARES ||
 	    sb->spare_idx >= sb->nr_spares)
@@ -228,15 +229,16 @@ static int check_spares(const struct dmr_sb *sb)
 	for (i = 0; i < DMR_MAX_SPARES; i++) {
 		if (sb->spare[i].state >= DMR_SPARE_NR_STATES)
 			return DMR_FMT_SPARES;
-		if ((i < sb->nr_spares) == (sb->spare[i].state == DMR_SPARE_NONE))
+		used = i < sb->nr_spares;
+		none = sb->spare[i].state == DMR_SPARE_NONE;
+		if (used == none)
 			return DMR_FMT_SPARES;
-		if (i < sb->nr_spares &&
-		    sb->spare[i].sectors < DMR_MIN_SPARE_SECTORS)
+		if (used && sb->spare[i].sectors < DMR_MIN_SPARE_SECTORS)
 			return DMR_FMT_SPARES;
 		/* so that every unit of it fits in an entry's 40 bits */
 		if (sb->spare[i].sectors > SPARE_MASK)
 			return DMR_FMT_SPARES;
-		for (j = 0; j < i && i < sb->nr_spares; j++)
+		for (j = 0; j < i && used; j++)
 			if (!memcmp(sb->spare[i].uuid, sb->spare[j].uuid,
 				    DMR_UUID_LEN))
 				return DMR_FMT_SPARES;

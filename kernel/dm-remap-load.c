@@ -121,6 +121,7 @@ static const struct dmr_sb *find_reference(struct dmr_table *t,
 
 static int check_main(struct dmr_table *t, const struct dmr_sb *ref)
 {
+	struct gendisk *disk = dm_disk(dm_table_get_md(t->ti->table));
 	unsigned int lbs = bdev_logical_block_size(t->main->bdev), i;
 
 	if (ref->main_sectors != t->ti->len) {
@@ -138,6 +139,13 @@ static int check_main(struct dmr_table *t, const struct dmr_sb *ref)
 	if (lbs > (DMR_SECTOR_SIZE << ref->unit_shift)) {
 		dmr_refuse(t, "a device has logical blocks of %u bytes, but the set remaps units of %u",
 			   lbs, DMR_SECTOR_SIZE << ref->unit_shift);
+		return -EINVAL;
+	}
+	/* Limits were stacked before the set was known. */
+	if (queue_logical_block_size(disk->queue) < DMR_SECTOR_SIZE << ref->unit_shift) {
+		dmr_refuse(t, "the set remaps units of %u bytes because of a spare that is not here; writes of %u bytes can't be served without it",
+			   DMR_SECTOR_SIZE << ref->unit_shift,
+			   queue_logical_block_size(disk->queue));
 		return -EINVAL;
 	}
 	return 0;

@@ -126,7 +126,6 @@ static int dmr_map_slow(struct dmr_set *s, struct bio *bio, struct dmr_bio *db)
 	enum dmr_way way = dmr_route(s, bio, db);
 
 	if (way == DMR_WAY_DEVICE) {
-		db->flags = bio->bi_flags;
 		preempt_enable();
 		return DM_MAPIO_REMAPPED;
 	}

@@ -29,9 +29,14 @@ struct dmr_command {
 	int (*run)(struct dmr_call *c);
 };
 
-#define reply(c, fmt, ...)						\
-	((c)->sz += scnprintf((c)->result + (c)->sz,			\
-			      (c)->maxlen - (c)->sz, fmt, ##__VA_ARGS__))
+static __printf(2, 3) void reply(struct dmr_call *c, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	c->sz += vscnprintf(c->result + c->sz, c->maxlen - c->sz, fmt, args);
+	va_end(args);
+}
 
 /* "<sector> [<count>]" to units; a range is widened to whole units. */
 static int parse_range(struct dmr_call *c, u64 *unit, u64 *n)
@@ -231,7 +236,7 @@ static int run_set(struct dmr_call *c)
 		dmr_breaker_close(s);
 		mutex_unlock(&s->engine_lock);
 	} else if (dmr_opt_set(&s->opts, c->argv[0], c->argv[1])) {
-		dmr_set_error(s, "%s can't be set to %s: the keys are retries (0-16), backoff_ms (0-10000), breaker_remaps (1-1000000), breaker_seconds (1-86400) and breaker (closed).",
+		dmr_set_error(s, "%s can't be set to %s; the keys are: " DMR_KEYS ", breaker closed.",
 			      c->argv[0], c->argv[1]);
 		return -EINVAL;
 	}
@@ -241,22 +246,15 @@ static int run_set(struct dmr_call *c)
 
 static int run_get(struct dmr_call *c)
 {
-	const struct dmr_opts *o = &c->s->opts;
-	const char *key = c->argv[0];
+	const unsigned int *value = dmr_opt_get(&c->s->opts, c->argv[0]);
 
-	if (!strcmp(key, "retries"))
-		reply(c, "retries=%u", o->retries);
-	else if (!strcmp(key, "backoff_ms"))
-		reply(c, "backoff_ms=%u", o->backoff_ms);
-	else if (!strcmp(key, "breaker_remaps"))
-		reply(c, "breaker_remaps=%u", o->breaker_remaps);
-	else if (!strcmp(key, "breaker_seconds"))
-		reply(c, "breaker_seconds=%u", o->breaker_seconds);
-	else if (!strcmp(key, "breaker"))
+	if (value) {
+		reply(c, "%s=%u", c->argv[0], *value);
+	} else if (!strcmp(c->argv[0], "breaker")) {
 		reply(c, "breaker=%s", c->s->breaker_open ? "open" : "closed");
-	else {
-		dmr_set_error(c->s, "%s is not a key: try retries, backoff_ms, breaker_remaps, breaker_seconds or breaker.",
-			      key);
+	} else {
+		dmr_set_error(c->s, "%s is not a key; the keys are: " DMR_KEYS ", breaker.",
+			      c->argv[0]);
 		return -EINVAL;
 	}
 	return 0;

@@ -299,7 +299,7 @@ static blk_status_t redirect(struct dmr_set *s, struct bio *bio, u64 unit,
 			     u64 total)
 {
 	u64 redirected = atomic64_read(&s->stats.auto_remaps);
-	u64 off, n, val, known = atomic64_read(&s->stats.retries);
+	u64 off, n, val;
 	blk_status_t status;
 
 	for (off = 0; off < total; off += n) {
@@ -308,8 +308,7 @@ static blk_status_t redirect(struct dmr_set *s, struct bio *bio, u64 unit,
 		if (status)
 			return status;
 	}
-	if (redirected == atomic64_read(&s->stats.auto_remaps) &&
-	    known == atomic64_read(&s->stats.retries))
+	if (redirected == atomic64_read(&s->stats.auto_remaps))
 		atomic64_inc(&s->stats.transient);
 	return BLK_STS_OK;
 }

@@ -77,11 +77,11 @@ u32 dmr_region_run(const struct dmr_rview *v, u32 off, u32 max, u64 *val)
 		return n < max ? n : max;
 	}
 	/* Values may be replaced under a reader: read each of them once. */
-	*val = *(volatile u64 *)&v->val[i];
+	*val = __atomic_load_n(&v->val[i], __ATOMIC_RELAXED);
 	expect = follower(*val);
 	for (n = 1; n < max && i + n < v->n; n++) {
 		if (v->key[i + n] != off + n ||
-		    *(volatile u64 *)&v->val[i + n] != expect)
+		    __atomic_load_n(&v->val[i + n], __ATOMIC_RELAXED) != expect)
 			break;
 		expect = follower(expect);
 	}

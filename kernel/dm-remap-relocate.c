@@ -21,6 +21,20 @@ struct dmr_freed {
 	u8 idx;
 };
 
+/* Does the table allow to write to main? */
+static int check_writable(struct dmr_set *s)
+{
+	bool ro;
+
+	mutex_lock(&s->ti_lock);
+	ro = s->ti && !(dm_table_get_mode(s->ti->table) & BLK_OPEN_WRITE);
+	mutex_unlock(&s->ti_lock);
+	if (!ro)
+		return 0;
+	dmr_set_error(s, "The device is read-only, so nothing can be moved back to main.");
+	return -EROFS;
+}
+
 static int interrupted(struct dmr_set *s)
 {
 	if (READ_ONCE(s->suspending)) {
@@ -250,10 +264,12 @@ static u64 next_piece(struct dmr_set *s, u64 *unit, u64 end)
  */
 int dmr_return(struct dmr_set *s, u64 unit, u64 n, struct dmr_moved *m)
 {
-	unsigned int noio = memalloc_noio_save();
 	u64 end = unit + n, k;
-	int r = 0;
+	unsigned int noio;
+	int r;
 
+	r = check_writable(s);
+	noio = memalloc_noio_save();
 	while (!r && (k = next_piece(s, &unit, end))) {
 		r = interrupted(s);
 		if (!r)

@@ -317,6 +317,8 @@ static void rescue_work(struct work_struct *work)
 	}
 	memalloc_noio_restore(noio);
 	mempool_free(job, &s->rescue_pool);
+	/* Some may wait for a job. */
+	queue_work(s->read_wq, &s->read_work);
 	dmr_bio_finish(bio, status);
 }
 
@@ -324,23 +326,24 @@ static void rescue_work(struct work_struct *work)
  * dmr_rescue_dispatch() - give every waiting read a job
  * @work: read_work of a set
  *
- * Context: may sleep until a job is free.
+ * Those that find no job wait for one that ends: a worker that slept for it
+ * could be the rescuer that the job needs.
+ * Context: process.
  */
 void dmr_rescue_dispatch(struct work_struct *work)
 {
 	struct dmr_set *s = container_of(work, struct dmr_set, read_work);
 	struct dmr_rescue *job;
-	struct bio_list todo;
-	struct bio *bio;
 
-	spin_lock_irq(&s->fail_lock);
-	todo = s->slow_reads;
-	bio_list_init(&s->slow_reads);
-	spin_unlock_irq(&s->fail_lock);
-	while ((bio = bio_list_pop(&todo))) {
-		job = mempool_alloc(&s->rescue_pool, GFP_NOIO);
+	while ((job = mempool_alloc(&s->rescue_pool, GFP_NOWAIT))) {
+		spin_lock_irq(&s->fail_lock);
+		job->bio = bio_list_pop(&s->slow_reads);
+		spin_unlock_irq(&s->fail_lock);
+		if (!job->bio) {
+			mempool_free(job, &s->rescue_pool);
+			break;
+		}
 		job->s = s;
-		job->bio = bio;
 		INIT_WORK(&job->work, rescue_work);
 		queue_work(s->read_wq, &job->work);
 	}

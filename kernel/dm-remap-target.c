@@ -15,6 +15,7 @@
 #include "dm-remap.h"
 
 #define MAX_OPTION_WORDS	12
+#define DMR_OPTIONS		"set, degraded, " DMR_KEYS
 
 unsigned int dm_remap_debug;
 module_param(dm_remap_debug, uint, 0644);
@@ -29,15 +30,40 @@ u32 dmr_crc32c(u32 crc, const void *data, size_t len)
 	return dmr_kernel_crc32c(crc, data, len);
 }
 
-static int parse_uint(const char *value, unsigned int min, unsigned int max,
-		      unsigned int *out)
-{
-	unsigned int v;
+static const struct dmr_option {
+	const char *key;
+	size_t offset;
+	unsigned int min;
+	unsigned int max;
+} options[] = {
+	{ "retries", offsetof(struct dmr_opts, retries), 0, 16 },
+	{ "backoff_ms", offsetof(struct dmr_opts, backoff_ms), 0, 10000 },
+	{ "breaker_remaps", offsetof(struct dmr_opts, breaker_remaps), 1, 1000000 },
+	{ "breaker_seconds", offsetof(struct dmr_opts, breaker_seconds), 1, 86400 },
+};
 
-	if (kstrtouint(value, 10, &v) || v < min || v > max)
-		return -EINVAL;
-	WRITE_ONCE(*out, v);
-	return 0;
+static const struct dmr_option *find_option(const char *key)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(options); i++)
+		if (!strcmp(key, options[i].key))
+			return &options[i];
+	return NULL;
+}
+
+/**
+ * dmr_opt_get() - look at one numeric option
+ * @o: the options
+ * @key: its name
+ *
+ * Context: any. Return: where it is; NULL when the key is unknown.
+ */
+const unsigned int *dmr_opt_get(const struct dmr_opts *o, const char *key)
+{
+	const struct dmr_option *opt = find_option(key);
+
+	return opt ? (const void *)o + opt->offset : NULL;
 }
 
 /**
@@ -51,15 +77,13 @@ static int parse_uint(const char *value, unsigned int min, unsigned int max,
  */
 int dmr_opt_set(struct dmr_opts *o, const char *key, const char *value)
 {
-	if (!strcmp(key, "retries"))
-		return parse_uint(value, 0, 16, &o->retries);
-	if (!strcmp(key, "backoff_ms"))
-		return parse_uint(value, 0, 10000, &o->backoff_ms);
-	if (!strcmp(key, "breaker_remaps"))
-		return parse_uint(value, 1, 1000000, &o->breaker_remaps);
-	if (!strcmp(key, "breaker_seconds"))
-		return parse_uint(value, 1, 86400, &o->breaker_seconds);
-	return -EINVAL;
+	const struct dmr_option *opt = find_option(key);
+	unsigned int v;
+
+	if (!opt || kstrtouint(value, 10, &v) || v < opt->min || v > opt->max)
+		return -EINVAL;
+	WRITE_ONCE(*(unsigned int *)((void *)o + opt->offset), v);
+	return 0;
 }
 
 static int parse_option(struct dm_target *ti, struct dmr_table *t,
@@ -85,7 +109,7 @@ static int parse_option(struct dm_target *ti, struct dmr_table *t,
 		return 0;
 	}
 	if (dmr_opt_set(&t->opts, key, value)) {
-		ti->error = "unknown option or value out of range: set <uuid>, degraded yes|no, retries 0-16, backoff_ms 0-10000, breaker_remaps 1-1000000, breaker_seconds 1-86400";
+		ti->error = "unknown option, or a value out of range (" DMR_OPTIONS ")";
 		return -EINVAL;
 	}
 	return 0;
@@ -156,7 +180,8 @@ static int open_spare(struct dm_target *ti, struct dmr_table *t, const char *pat
 	unsigned int i;
 	int r;
 
-	r = dm_get_device(ti, path, dm_table_get_mode(ti->table), &dev);
+	/* A read-only device may still have to save what it could read. */
+	r = dm_get_device(ti, path, BLK_OPEN_READ | BLK_OPEN_WRITE, &dev);
 	if (r) {
 		ti->error = "a spare device can't be opened";
 		return r;

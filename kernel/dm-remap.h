@@ -506,6 +506,12 @@ u64 dmr_capacity(struct dmr_set *s);
 u64 dmr_done(struct dmr_set *s, int dir);
 int dmr_message(struct dm_target *ti, unsigned int argc, char **argv,
 		char *result, unsigned int maxlen);
+
+/* Options that are numbers, for the words of an error. */
+#define DMR_KEYS	"retries 0-16, backoff_ms 0-10000, "			\
+			"breaker_remaps 1-1000000, breaker_seconds 1-86400"
+
+const unsigned int *dmr_opt_get(const struct dmr_opts *o, const char *key);
 int dmr_opt_set(struct dmr_opts *o, const char *key, const char *value);
 
 #endif /* DM_REMAP_H */
