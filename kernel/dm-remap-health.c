@@ -6,16 +6,13 @@
 
 unsigned int dmr_health_score(const struct dmr_health *h)
 {
-	u64 minus = 0, part;
+	u64 minus = 0;
 
 	if (h->breaker_open || h->failed)
 		return 0;
-	/* Hundredths of the capacity: no product that could overflow. */
-	part = h->capacity / 100;
+	/* Units are below 2^43 (8 spares of 2^40), so the product fits. */
 	if (h->used >= h->capacity)
 		minus += 40;
-	else if (part)
-		minus += (h->used / part) * 40 / 100;
 	else
 		minus += h->used * 40 / h->capacity;
 	minus += h->lost > 6 ? 30 : h->lost * 5;

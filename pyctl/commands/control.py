@@ -1,0 +1,61 @@
+"""Questions and orders to a running device: ping, stats, health, save, restore."""
+
+import click
+
+from pyctl.app import App, command
+from pyctl.output import Pairs
+
+__all__ = ["COMMANDS"]
+
+
+@command("ping")
+@click.argument("name")
+def ping(app: App, name: str) -> None:
+    """Ask whether NAME answers, and which version of the module does."""
+    reply = app.control(name).ping()
+    app.emit({"name": name, "reply": reply}, reply)
+
+
+@command("stats")
+@click.argument("name")
+@click.option("--clear", is_flag=True, help="Set the counters to zero afterwards.")
+def stats(app: App, name: str, clear: bool) -> None:
+    """Show the counters of NAME."""
+    control = app.control(name)
+    values = control.stats()
+    if clear:
+        control.clear_stats()
+    app.emit({key: _number(value) for key, value in values.items()}, Pairs(values))
+
+
+@command("health")
+@click.argument("name")
+def health(app: App, name: str) -> None:
+    """Show the health score of NAME and what it is made of."""
+    values = app.control(name).health()
+    app.emit({key: _number(value) for key, value in values.items()}, Pairs(values))
+
+
+@command("save")
+@click.argument("name")
+def save(app: App, name: str) -> None:
+    """Write the metadata of NAME to its spares now."""
+    done = app.control(name).save()
+    app.emit({"name": name, **done}, f"The metadata of {name} is saved (event {done['events']}).")
+
+
+@command("restore")
+@click.argument("name")
+def restore(app: App, name: str) -> None:
+    """Read all copies of the metadata of NAME again, and repair those that are damaged."""
+    done = app.control(name).restore()
+    app.emit(
+        {"name": name, **done}, f"{done['leaves']} leaves read, {done['repaired']} copies repaired."
+    )
+
+
+def _number(value: str) -> int | str:
+    return int(value) if value.isascii() and value.isdecimal() else value
+
+
+COMMANDS = (ping, stats, health, save, restore)

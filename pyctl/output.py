@@ -1,0 +1,102 @@
+"""Text for people: tables and progress bars.
+
+rich takes long to import and is not needed for JSON, so it is imported where it is used.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["Pairs", "Rows", "counted", "progress_bar", "show"]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A table with a line of titles; columns of numbers are aligned to the right."""
+
+    titles: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Names and their values, one below the other."""
+
+    values: Mapping[str, object]
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 block`, `2 blocks`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def show(what: Rows | Pairs | str) -> None:
+    """Print to stdout; what is no terminal gets whole lines and no colours."""
+    if isinstance(what, str):
+        if what:
+            click.echo(what)
+        return
+    from rich.console import Console
+
+    table = _table(what)
+    if sys.stdout.isatty():
+        Console(highlight=False).print(table)
+        return
+    console = Console(width=1000, highlight=False, color_system=None)
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on stderr; gives the function to call with what is done and how much there is.
+
+    Gives None where stderr is no terminal.
+    """
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task(title, total=None)
+
+        def step(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield step
+
+
+def _table(what: Rows | Pairs) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    # Text, because a device's name may look like rich's markup
+    table = Table(box=None, pad_edge=False, header_style="bold", show_header=isinstance(what, Rows))
+    if isinstance(what, Pairs):
+        for key, value in what.values.items():
+            table.add_row(Text(key, style="bold"), Text(str(value)))
+        return table
+    for index, title in enumerate(what.titles):
+        numeric = bool(what.rows) and all(isinstance(row[index], int) for row in what.rows)
+        table.add_column(title, justify="right" if numeric else "left", overflow="fold")
+    for row in what.rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    return table

@@ -1,0 +1,1 @@
+import tests.properties  # noqa: F401 (sets hypothesis up)

@@ -1,0 +1,166 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.pure import ffi, lib
+
+UNITS = lib.DMR_REGION_UNITS
+
+
+@st.composite
+def remaps(draw):
+    e = ffi.new("struct dmr_entry *")
+    e.kind = draw(st.sampled_from([lib.DMR_KIND_REMAP, lib.DMR_KIND_LOST]))
+    if e.kind == lib.DMR_KIND_REMAP:
+        # close together, so that runs occur
+        e.spare_unit = draw(st.integers(1280, 1290) | st.integers(1280, (1 << 40) - 1))
+        e.spare_idx = draw(st.integers(0, 7))
+    e.flags = draw(st.integers(0, 3))
+    return lib.dmr_val(e)
+
+
+def offsets():
+    return st.integers(0, 20) | st.integers(UNITS - 20, UNITS - 1)
+
+
+def regions():
+    """{offset: (value, place)}, with stretches whose spare units follow each other."""
+    single = st.dictionaries(offsets(), st.tuples(remaps(), st.integers(0, 2**32 - 1)), max_size=30)
+
+    def stretch(args):
+        base, start, length, place = args
+        step = 1 if base >> 44 & 0xF == lib.DMR_KIND_REMAP else 0
+        return {start + i: (base + i * step, place) for i in range(length)}
+
+    stretches = st.tuples(
+        remaps().filter(lambda v: v & ((1 << 40) - 1) < 1 << 39),
+        st.integers(0, 10),
+        st.integers(1, 10),
+        st.integers(0, 2**32 - 1),
+    ).map(stretch)
+    return st.tuples(single, stretches).map(lambda pair: {**pair[0], **pair[1]})
+
+
+def view(model):
+    memory = ffi.new("u64[]", max(1, -(-lib.dmr_region_bytes(len(model)) // 8)))
+    v = ffi.new("struct dmr_rview *", lib.dmr_region_view(memory, len(model)))
+    for i, off in enumerate(sorted(model)):
+        v.key[i], (v.val[i], v.place[i]) = off, model[off]
+    return v, memory
+
+
+def contents(v):
+    return {v.key[i]: (v.val[i], v.place[i]) for i in range(v.n)}
+
+
+def entry(value, unit=0):
+    e = ffi.new("struct dmr_entry *")
+    lib.dmr_val_entry(value, unit, e)
+    return e
+
+
+@given(
+    st.sampled_from([lib.DMR_KIND_REMAP, lib.DMR_KIND_LOST]),
+    st.integers(0, (1 << 40) - 1),
+    st.integers(0, 7),
+    st.integers(0, 3),
+    st.integers(0, (1 << 48) - 1),
+)
+def test_value_round_trip(kind, spare_unit, idx, flags, unit):
+    e = ffi.new("struct dmr_entry *", [unit, spare_unit, idx, kind, flags])
+    value = lib.dmr_val(e)
+    assert value
+    back = entry(value, unit)
+    assert (back.main_unit, back.spare_unit, back.spare_idx, back.kind, back.flags) == (
+        unit,
+        spare_unit,
+        idx,
+        kind,
+        flags,
+    )
+
+
+def test_no_value_is_a_free_entry():
+    e = entry(0, 9)
+    assert (e.main_unit, e.kind, e.flags, e.spare_unit) == (9, lib.DMR_KIND_FREE, 0, 0)
+
+
+def test_fourteen_bytes_an_entry():
+    assert [lib.dmr_region_bytes(n) for n in (0, 1, 1000)] == [0, 14, 14000]
+
+
+@given(st.integers(0, 1 << 20), st.integers(0, 251))
+def test_place_round_trip(leaf, slot):
+    # the macros of the header, which cffi cannot see
+    place = leaf << 8 | slot
+    assert (place >> 8, place & 0xFF) == (leaf, slot)
+    assert slot < lib.DMR_LEAF_ENTRIES <= 256
+
+
+@given(regions(), offsets())
+def test_lower_finds_the_first_at_or_behind(model, off):
+    v, _memory = view(model)
+    assert lib.dmr_region_lower(v, off) == sum(key < off for key in model)
+
+
+def run_model(model, off, limit):
+    """How long the run at `off` is: unit by unit, by the words of the header."""
+    length = 1
+    while length < limit:
+        before, here = (model.get(off + length - 1 + i, (0, 0))[0] for i in (0, 1))
+        if not before or not here:
+            if before or here:
+                break
+        else:
+            a, b = entry(before), entry(here)
+            step = 1 if a.kind == lib.DMR_KIND_REMAP else 0
+            if (a.kind, a.flags, a.spare_idx) != (b.kind, b.flags, b.spare_idx):
+                break
+            if b.spare_unit != a.spare_unit + step:
+                break
+        length += 1
+    return length
+
+
+@given(regions(), offsets(), st.integers(1, 40))
+def test_runs_are_as_the_header_says(model, off, limit):
+    v, _memory = view(model)
+    value = ffi.new("u64 *", 99)
+    length = lib.dmr_region_run(v, off, limit, value)
+    assert value[0] == model.get(off, (0, 0))[0]
+    assert length == run_model(model, off, limit)
+
+
+@given(regions(), st.integers(1, UNITS))
+def test_runs_cover_a_range_once(model, limit):
+    v, _memory = view(model)
+    value = ffi.new("u64 *")
+    off, seen = 0, {}
+    while off < limit:
+        length = lib.dmr_region_run(v, off, limit - off, value)
+        assert 1 <= length <= limit - off
+        if value[0]:
+            step = 1 if entry(value[0]).kind == lib.DMR_KIND_REMAP else 0
+            seen.update({off + i: value[0] + i * step for i in range(length)})
+        off += length
+    assert seen == {key: val for key, (val, _) in model.items() if key < limit}
+
+
+@given(
+    regions(),
+    st.dictionaries(offsets(), st.tuples(remaps() | st.just(0), st.integers(0, 99)), max_size=20),
+)
+def test_merge_is_like_updating_a_dictionary(model, changes):
+    v, _memory = view(model)
+    c = ffi.new("struct dmr_change[]", max(1, len(changes)))
+    for row, off in zip(c, sorted(changes), strict=False):
+        row.off, (row.val, row.place) = off, changes[off]
+    expected = {k: pair for k, pair in {**model, **changes}.items() if pair[0]}
+    n = lib.dmr_region_merged(v, c, len(changes))
+    assert n == len(expected)
+    # exactly the memory that is asked for
+    memory = ffi.new("char[]", max(1, lib.dmr_region_bytes(n)))
+    new = ffi.new("struct dmr_rview *", lib.dmr_region_view(memory, n))
+    lib.dmr_region_merge(new, v, c, len(changes))
+    assert contents(new) == expected
+    assert list(contents(new)) == sorted(expected)
+    assert contents(v) == model
