@@ -174,7 +174,27 @@ vm: setup ## open a shell in a VM of the last of KERNELS, with the module loaded
 	@$(MAKE) --no-print-directory module KVER=$(call release,$(lastword $(KERNELS)))
 	@$(PYTHON) -m tests.vm shell --kernel $(call release,$(lastword $(KERNELS)))
 
+demo_kernel = $(if $(HOST),$(running),$(or $(call release,6.12),$(call release,6.1)))
+
+.PHONY: demo
+demo: setup ## show a dying disk with and without dm-remap, in a VM (HOST=1: on this host, asks)
+	@[ ! -e /lib/modules/$(demo_kernel)/build ] || \
+		$(MAKE) --no-print-directory module KVER=$(demo_kernel)
+	@$(PYTHON) -m tests.demo $(if $(HOST),--host $(if $(YES),--yes),--kernel $(demo_kernel))
+
+build/bench/bench-%: tests/bench/%.c
+	@mkdir -p $(@D)
+	@gcc -O2 -Wall -Wextra -Werror -static -o $@ $< -luring
+
+.PHONY: bench
+bench: setup ## count instructions per I/O against dm-linear, in a VM for each of KERNELS
+	@$(MAKE) --no-print-directory build/bench/bench-io build/bench/bench-remap
+	@for kver in $(foreach series,$(KERNELS),$(call release,$(series))); do \
+		$(MAKE) --no-print-directory build/module/$$kver/kernel/dm-remap.ko KVER=$$kver || exit; \
+	done
+	@$(PYTHON) -m tests.bench run $(KERNELS)
+
 .PHONY: clean
 clean: ## remove what was built; the packages of make setup and build/venv stay
-	rm -rf build/module build/release build/junit build/log build/lib build/temp.* build/bdist.*
-	rm -rf build/vm build/ruff build/mypy *.egg-info kernel/dm-remap.ko
+	rm -rf build/module build/release build/bench build/bench.json build/junit build/log build/lib build/temp.* build/bdist.*
+	rm -rf build/vm build/demo build/demo.json build/ruff build/mypy *.egg-info kernel/dm-remap.ko

@@ -8,10 +8,10 @@
  * Before a unit that failed alone is given a spare, two questions are asked.
  * Does main still answer? Up to eight units spread over it are read; when none
  * of at least three can be read, the device is gone. Are there too many? More
- * than breaker_remaps new remaps within breaker_seconds, or 64 of them without
- * a single write to main that worked, are no grown bad sectors. An open breaker
- * passes errors up as they come; it closes by message, or when the table is
- * loaded anew.
+ * than breaker_remaps new remaps within breaker_seconds, or 256 of them without
+ * a single write that worked, are no grown bad sectors. An open breaker passes
+ * errors up as they come; it closes by message, or with the next activation of
+ * the set.
  *
  * Everything here: may sleep, engine_lock held.
  */
