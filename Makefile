@@ -188,7 +188,7 @@ build/bench/bench-%: tests/bench/%.c
 
 .PHONY: bench
 bench: setup ## count instructions per I/O against dm-linear, in a VM for each of KERNELS
-	@$(MAKE) --no-print-directory build/bench/bench-io build/bench/bench-remap
+	@$(MAKE) --no-print-directory -s build/bench/bench-io build/bench/bench-remap
 	@for kver in $(foreach series,$(KERNELS),$(call release,$(series))); do \
 		$(MAKE) --no-print-directory build/module/$$kver/kernel/dm-remap.ko KVER=$$kver || exit; \
 	done

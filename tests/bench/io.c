@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Count what an I/O costs: direct I/O to several block devices in turns, in processor ticks.
+ *
+ *   bench-io calibrate
+ *   bench-io <psync|uring> <depth> <read|write> <random|sequential> <size> <rounds> <count>
+ *            <device>[@<bytes>]...
+ *   bench-io ... <rounds 0> ...          the same, of the first device, for ever
+ *
+ * In every round each device gets <count> I/Os, at the same offsets, in its first <bytes> if that is
+ * given; a round starts with another device than the one before. Round 0 warms up and is not
+ * reported. Random I/O leaves every other block alone: there remaps can be that it shall not meet.
+ * Output: a line "<round> <device, from 0> <ticks per I/O>" for each.
+ *
+ * Under QEMU's -icount shift=0 a tick is an executed instruction; "calibrate" prints the ticks of an
+ * instruction, and of this program's own work for an I/O there is nothing to subtract: it is the
+ * same for all devices.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <linux/fs.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define MAX_DEVICES 16
+#define CALIBRATION_LOOPS 100000
+#define CALIBRATION_ROUNDS 20
+
+struct device {
+	int fd;
+	uint64_t blocks;	/* places for an I/O */
+};
+
+struct workload {
+	bool uring;
+	unsigned int depth;
+	bool write;
+	bool sequential;
+	size_t size;
+	unsigned long rounds;
+	unsigned long count;
+	char *buffer;		/* depth times size bytes */
+	struct io_uring ring;
+};
+
+/* Where the next I/O of a round goes. */
+struct cursor {
+	uint64_t random;
+	uint64_t next;
+};
+
+static void die(const char *what, int error)
+{
+	fprintf(stderr, "bench-io: %s: %s\n", what, strerror(error));
+	exit(1);
+}
+
+static uint64_t ticks(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("lfence; rdtsc" : "=a"(low), "=d"(high) : : "memory");
+	return (uint64_t)high << 32 | low;
+}
+
+static off_t next_offset(const struct workload *w, const struct device *d, struct cursor *c)
+{
+	uint64_t block;
+
+	if (w->sequential) {
+		block = c->next++ % d->blocks;
+	} else {
+		c->random = c->random * 6364136223846793005ull + 1442695040888963407ull;
+		block = (c->random >> 24) % d->blocks & ~1ull;
+	}
+	return block * w->size;
+}
+
+static void run_psync(struct workload *w, const struct device *d, struct cursor *c)
+{
+	unsigned long i;
+	off_t offset;
+	ssize_t done;
+
+	for (i = 0; i < w->count; i++) {
+		offset = next_offset(w, d, c);
+		done = w->write ? pwrite(d->fd, w->buffer, w->size, offset) :
+				  pread(d->fd, w->buffer, w->size, offset);
+		if (done != (ssize_t)w->size)
+			die(w->write ? "pwrite" : "pread", done < 0 ? errno : EIO);
+	}
+}
+
+static void queue_one(struct workload *w, const struct device *d, struct cursor *c,
+		      unsigned long number)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&w->ring);
+	char *buffer = w->buffer + number % w->depth * w->size;
+	off_t offset = next_offset(w, d, c);
+
+	if (!sqe)
+		die("submission queue", ENOSPC);
+	if (w->write)
+		io_uring_prep_write(sqe, d->fd, buffer, w->size, offset);
+	else
+		io_uring_prep_read(sqe, d->fd, buffer, w->size, offset);
+}
+
+static unsigned int reap(struct workload *w)
+{
+	struct io_uring_cqe *cqe;
+	unsigned int head, n = 0;
+
+	io_uring_for_each_cqe(&w->ring, head, cqe) {
+		if (cqe->res != (int)w->size)
+			die("io_uring", cqe->res < 0 ? -cqe->res : EIO);
+		n++;
+	}
+	io_uring_cq_advance(&w->ring, n);
+	return n;
+}
+
+static void run_uring(struct workload *w, const struct device *d, struct cursor *c)
+{
+	unsigned long queued = 0, done = 0;
+	int error;
+
+	while (done < w->count) {
+		while (queued < w->count && queued - done < w->depth)
+			queue_one(w, d, c, queued++);
+		error = io_uring_submit_and_wait(&w->ring, 1);
+		if (error < 0)
+			die("io_uring_enter", -error);
+		done += reap(w);
+	}
+}
+
+static double run_round(struct workload *w, const struct device *d, unsigned long round)
+{
+	struct cursor c = { .random = round + 1, .next = round * w->count };
+	uint64_t start = ticks();
+
+	if (w->uring)
+		run_uring(w, d, &c);
+	else
+		run_psync(w, d, &c);
+	return (double)(ticks() - start) / w->count;
+}
+
+static void run_rounds(struct workload *w, const struct device *devices, unsigned int n)
+{
+	unsigned long round;
+	unsigned int i, at;
+	double result;
+
+	for (round = 0; round <= w->rounds; round++) {
+		for (i = 0; i < n; i++) {
+			at = (round + i) % n;
+			result = run_round(w, &devices[at], round);
+			if (round)
+				printf("%lu %u %.3f\n", round, at, result);
+		}
+	}
+}
+
+static struct device open_device(char *word, const struct workload *w)
+{
+	char *at = strchr(word, '@');
+	uint64_t bytes;
+	struct device d;
+
+	if (at)
+		*at = '\0';
+	d.fd = open(word, (w->write ? O_RDWR : O_RDONLY) | O_DIRECT);
+	if (d.fd < 0 || ioctl(d.fd, BLKGETSIZE64, &bytes))
+		die(word, errno);
+	if (at && strtoull(at + 1, NULL, 10) < bytes)
+		bytes = strtoull(at + 1, NULL, 10);
+	d.blocks = bytes / w->size;
+	if (!d.blocks)
+		die(word, ENOSPC);
+	return d;
+}
+
+/* Ordinary pages, all there: what most programs have. */
+static char *allocate(size_t bytes)
+{
+	char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		die("mmap", errno);
+	madvise(memory, bytes, MADV_NOHUGEPAGE);
+	memset(memory, 0x5a, bytes);
+	return memory;
+}
+
+/* The ticks of an instruction, from a loop of two; the least, which no interrupt has met. */
+static int calibrate(void)
+{
+	uint64_t least = UINT64_MAX, start, took, n;
+	unsigned int i;
+
+	for (i = 0; i < CALIBRATION_ROUNDS; i++) {
+		n = CALIBRATION_LOOPS;
+		start = ticks();
+		__asm__ volatile("1: dec %0; jnz 1b" : "+r"(n));
+		took = ticks() - start;
+		if (took < least)
+			least = took;
+	}
+	printf("%.6f\n", least / (2.0 * CALIBRATION_LOOPS));
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct device devices[MAX_DEVICES];
+	struct workload w = { 0 };
+	int error, n = argc - 8, i;
+
+	if (argc == 2 && !strcmp(argv[1], "calibrate"))
+		return calibrate();
+	if (n < 1 || n > MAX_DEVICES) {
+		fprintf(stderr, "usage: at the top of io.c\n");
+		return 2;
+	}
+	w.uring = !strcmp(argv[1], "uring");
+	w.depth = atoi(argv[2]);
+	w.write = !strcmp(argv[3], "write");
+	w.sequential = !strcmp(argv[4], "sequential");
+	w.size = strtoul(argv[5], NULL, 10);
+	w.rounds = strtoul(argv[6], NULL, 10);
+	w.count = strtoul(argv[7], NULL, 10);
+	w.buffer = allocate(w.depth * w.size);
+	for (i = 0; i < n; i++)
+		devices[i] = open_device(argv[8 + i], &w);
+	if (w.uring) {
+		error = io_uring_queue_init(w.depth, &w.ring, 0);
+		if (error)
+			die("io_uring_queue_init", -error);
+	}
+	while (!w.rounds)
+		run_round(&w, &devices[0], 0);
+	run_rounds(&w, devices, n);
+	return 0;
+}
