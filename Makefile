@@ -169,6 +169,10 @@ test-kernel: setup ## run the kernel tests in a VM for each of KERNELS
 	done; \
 	exit $$status
 
+.PHONY: test-mistakes
+test-mistakes: setup ## show that each trap test fails with the mistake it is about (TRAPS="07 10" narrows it)
+	@$(PYTHON) -m tests.mistakes --kernel $(lastword $(KERNELS)) $(TRAPS)
+
 .PHONY: vm
 vm: setup ## open a shell in a VM of the last of KERNELS, with the module loaded
 	@$(MAKE) --no-print-directory module KVER=$(call release,$(lastword $(KERNELS)))
@@ -197,4 +201,4 @@ bench: setup ## count instructions per I/O against dm-linear, in a VM for each o
 .PHONY: clean
 clean: ## remove what was built; the packages of make setup and build/venv stay
 	rm -rf build/module build/release build/bench build/bench.json build/junit build/log build/lib build/temp.* build/bdist.*
-	rm -rf build/vm build/demo build/demo.json build/ruff build/mypy *.egg-info kernel/dm-remap.ko
+	rm -rf build/vm build/mistakes build/demo build/demo.json build/ruff build/mypy *.egg-info kernel/dm-remap.ko

@@ -37,6 +37,7 @@ def _run(options: argparse.Namespace) -> int:
         memory=options.memory,
         timeout=options.timeout,
         allow_none=options.allow_none,
+        module=options.module,
     )
     return 0 if passed else 1
 
@@ -54,6 +55,7 @@ def _parse() -> argparse.Namespace:
 
     test = commands.add_parser("test", parents=[machine], help="run tests/kernel in a guest")
     test.add_argument("-k", dest="expression", default="", help="pytest's -k")
+    test.add_argument("--module", type=Path, help="another module than the one that was built")
     test.add_argument("--junit", type=Path, help="where the JUnit file goes")
     test.add_argument("--timeout", type=float, default=3600, help="seconds for all tests together")
     test.add_argument("--allow-none", action="store_true", help="no matching test is no failure")

@@ -24,9 +24,9 @@ HUNG_TASK_SECONDS = 60
 _PASSED, _TESTS_FAILED, _NO_TESTS = 0, 1, 5
 
 
-def load_module(vm: VM) -> None:
-    """Insert the module that was built for the guest's kernel, as a user would."""
-    module = paths.module(vm.kernel.release)
+def load_module(vm: VM, module: Path | None = None) -> None:
+    """Insert a module, or the one that was built for the guest's kernel, as a user would."""
+    module = module or paths.module(vm.kernel.release)
     if not module.exists():
         raise VMError(f"{module} isn't built. `make module KVER={vm.kernel.release}` builds it.")
     vm.sh(f"modprobe dm-mod && insmod {shlex.quote(str(module))}")
@@ -42,17 +42,19 @@ def run(
     memory: str = "2G",
     timeout: float = 3600,
     allow_none: bool = False,
+    module: Path | None = None,
+    hung_task_seconds: int = HUNG_TASK_SECONDS,
 ) -> bool:
     """Boot the kernel, run the tests with live output, write the JUnit file; was all well?"""
     suite = f"kernel-{kernel.series}"
-    command = _pytest_command(suite, expression, pytest_args)
+    command = _pytest_command(suite, expression, pytest_args, hung_task_seconds)
     problems: list[str] = []
     status = _PASSED
     with tempfile.TemporaryDirectory(prefix="dm-remap-job.") as job:
         try:
             with VM(kernel, name="test", job=Path(job), smp=smp, memory=memory) as vm:
                 _show(f"kernel {kernel.release} up in {vm.boot_seconds:.1f} s\n")
-                load_module(vm)
+                load_module(vm, module)
                 status = vm.sh(command, timeout=timeout, check=False, on_output=_show).status
                 problems += find_problems(vm.sh("dmesg").output)
         except GuestLostError as error:
@@ -74,7 +76,9 @@ def run(
     return not problems and status != _TESTS_FAILED
 
 
-def _pytest_command(suite: str, expression: str, pytest_args: Sequence[str]) -> str:
+def _pytest_command(
+    suite: str, expression: str, pytest_args: Sequence[str], hung_task_seconds: int
+) -> str:
     words = [str(paths.PYTHON), "-u", "-m", "pytest", "-q", TESTS]
     # The hypothesis plugin takes 5 s to import in an emulated guest; @given works without it.
     words += ["-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
@@ -84,7 +88,7 @@ def _pytest_command(suite: str, expression: str, pytest_args: Sequence[str]) -> 
         words += ["-k", expression]
     words += pytest_args
     return (
-        f"sysctl -q kernel.hung_task_timeout_secs={HUNG_TASK_SECONDS} kernel.hung_task_panic=1"
+        f"sysctl -q kernel.hung_task_timeout_secs={hung_task_seconds} kernel.hung_task_panic=1"
         f" && cd {shlex.quote(str(paths.PROJECT))} && exec {shlex.join(words)}"
     )
 

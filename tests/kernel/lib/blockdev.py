@@ -65,7 +65,8 @@ class NullBlk(BlockDevice):
 
     def __enter__(self) -> Self:
         if not _CONFIGFS.exists():
-            run("modprobe", "null_blk", "nr_devices=0")
+            # poll_queues is the most that a device may have.
+            run("modprobe", "null_blk", "nr_devices=0", "poll_queues=2")
         self._config.mkdir()
         for option, value in self.options.items():
             (self._config / option).write_text(str(value))

@@ -1,5 +1,6 @@
 """Wait for what the kernel does in its own time."""
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -25,3 +26,25 @@ def retry(action: Callable[[], object], error: type[Exception], timeout: float =
             time.sleep(0.05)
         else:
             return
+
+
+def must_end(action: Callable[[], object], what: str, timeout: float = 20) -> None:
+    """Do it, and fail with `what` when it hasn't ended in time, even if nothing can end it.
+
+    A program that is stuck in the kernel can't be killed, and whoever waits for it is stuck, too.
+    """
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            action()
+        except BaseException as error:  # noqa: BLE001 - it is raised where it is looked for
+            errors.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(timeout)
+    if thread.is_alive():
+        raise TimeoutError(f"after {timeout} s not at its end: {what}")
+    if errors:
+        raise errors[0]
