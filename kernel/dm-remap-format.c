@@ -120,6 +120,7 @@ const char *dmr_fmt_strerror(int err)
 		[DMR_FMT_SPARE_IDX] = "entry names a spare that is not in the set",
 		[DMR_FMT_SPARE_RANGE] = "entry lies outside the data area of its spare",
 		[DMR_FMT_RUN] = "run length or reserved bits of an entry are not zero",
+		[DMR_FMT_UNREADABLE] = "can't be read",
 	};
 
 	if (err < 0 || err >= DMR_FMT_NR_ERRORS)

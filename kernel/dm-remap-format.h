@@ -54,7 +54,7 @@
  *
  * Every decode and check function returns one of these; dmr_fmt_strerror()
  * turns it into words. DMR_FMT_BLANK means all bytes zero: nothing was ever
- * written there.
+ * written there. DMR_FMT_UNREADABLE is for callers, which do the I/O.
  */
 enum dmr_fmt_error {
 	DMR_FMT_OK = 0,
@@ -77,6 +77,7 @@ enum dmr_fmt_error {
 	DMR_FMT_SPARE_IDX,
 	DMR_FMT_SPARE_RANGE,
 	DMR_FMT_RUN,
+	DMR_FMT_UNREADABLE,
 	DMR_FMT_NR_ERRORS,
 };
 

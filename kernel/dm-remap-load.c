@@ -63,7 +63,7 @@ int dmr_probe(struct dmr_table *t, struct dmr_found *found)
 		bdev = t->spare[i]->bdev;
 		found[i].err = DMR_FMT_OK;
 		for (k = 0; k < DMR_REPLICAS; k++) {
-			r = DMR_FMT_CRC;
+			r = DMR_FMT_UNREADABLE;
 			if (!dmr_io_buf(NULL, bdev, dmr_slot_sector(k), buf,
 					DMR_BLOCK_SIZE, REQ_OP_READ))
 				r = dmr_sb_decode(buf, k, bdev_nr_sectors(bdev), sb);
@@ -85,6 +85,26 @@ out:
 	kfree(sb);
 	free_page((unsigned long)buf);
 	return nr;
+}
+
+/*
+ * A spare that calls the reference failed or missing has lived on without it,
+ * and the reference without that spare: each may have remaps that the other
+ * doesn't know.
+ */
+static int check_split(struct dmr_table *t, struct dmr_found *found,
+		       const struct dmr_sb *ref)
+{
+	unsigned int i;
+
+	for (i = 0; i < t->nr_spares; i++) {
+		if (found[i].sb.spare[ref->spare_idx].state == DMR_SPARE_IN_SYNC)
+			continue;
+		dmr_refuse(t, "spare %s and spare %u of the set were each started without the other, so that their remaps differ; leave the one out whose changes can go",
+			   t->spare[i]->name, ref->spare_idx);
+		return -EINVAL;
+	}
+	return 0;
 }
 
 /* All spares must be of one set; the newest superblock is the reference. */
@@ -116,7 +136,7 @@ static const struct dmr_sb *find_reference(struct dmr_table *t,
 			   ref->set_uuid, t->uuid);
 		return NULL;
 	}
-	return ref;
+	return check_split(t, found, ref) ? NULL : ref;
 }
 
 static int check_main(struct dmr_table *t, const struct dmr_sb *ref)

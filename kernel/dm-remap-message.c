@@ -208,6 +208,7 @@ static int run_list(struct dmr_call *c)
 		dmr_set_error(s, "list takes the first sector and the greatest number of lines.");
 		return -EINVAL;
 	}
+	from = min_t(u64, from, dmr_unit_to_sector(s, s->nr_units));
 	unit = dmr_sector_to_unit(s, from + (1U << s->unit_shift) - 1);
 	mutex_lock(&s->engine_lock);
 	while ((more = unit < s->nr_units && dmr_index_next(s, &unit, &val))) {

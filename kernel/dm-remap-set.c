@@ -212,18 +212,41 @@ static struct dmr_set *find_set(struct mapped_device *md, const u8 *uuid)
 	return NULL;
 }
 
+/* A new set needs spares without metadata of ours, and the right to write. */
+static int check_new(struct dmr_table *t, struct dmr_found *found)
+{
+	unsigned int i;
+
+	if (t->have_uuid) {
+		dmr_refuse(t, "no spare of set %pUb is in the table", t->uuid);
+		return -ENODEV;
+	}
+	if (!(dm_table_get_mode(t->ti->table) & BLK_OPEN_WRITE)) {
+		dmr_refuse(t, "the spares carry no set, and a read-only device makes none");
+		return -EROFS;
+	}
+	for (i = 0; i < t->nr_spares; i++) {
+		/* dmr_make_set() looks at these, and refuses other data. */
+		if (found[i].err == DMR_FMT_BLANK ||
+		    found[i].err == DMR_FMT_MAGIC ||
+		    found[i].err == DMR_FMT_UNREADABLE)
+			continue;
+		/* Nobody should wipe what could be repaired. */
+		dmr_refuse(t, "spare %s has metadata of dm-remap that is not valid: %s",
+			   t->spare[i]->name, dmr_fmt_strerror(found[i].err));
+		return -EILSEQ;
+	}
+	return 0;
+}
+
 static int set_create(struct dmr_table *t, struct dmr_found *found)
 {
 	struct dmr_set *s;
 	int r;
 
 	r = dmr_probe(t, found);
-	if (!r && t->have_uuid) {
-		dmr_refuse(t, "no spare of set %pUb is in the table", t->uuid);
-		return -ENODEV;
-	}
 	if (!r)
-		r = dmr_make_set(t, found);
+		r = check_new(t, found) ?: dmr_make_set(t, found);
 	if (r < 0)
 		return r;
 	s = find_set(NULL, found[0].sb.set_uuid);
