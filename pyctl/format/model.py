@@ -72,6 +72,7 @@ class FormatCode(enum.IntEnum):
     SPARE_IDX = lib.DMR_FMT_SPARE_IDX
     SPARE_RANGE = lib.DMR_FMT_SPARE_RANGE
     RUN = lib.DMR_FMT_RUN
+    UNREADABLE = lib.DMR_FMT_UNREADABLE
 
 
 class SpareState(enum.IntEnum):
