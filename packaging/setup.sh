@@ -16,13 +16,13 @@ readonly packages=(
 	linux-image-6.12-amd64 linux-headers-6.12-amd64
 	qemu-system-x86 busybox-static cpio kmod xz-utils zstd
 	# what tests run in the guests
-	dmsetup e2fsprogs fio liburing-dev
+	dmsetup e2fsprogs fio liburing-dev mount patch procps util-linux
 	# pyctl
 	python3-venv python3-dev python3-bpfcc libdevmapper-dev
 	# lint
 	clang sparse linux-source-6.12
 )
-readonly programs=(gcc make qemu-system-x86_64 busybox modprobe zstd dmsetup fio clang sparse)
+readonly programs=(gcc make patch sysctl mkfs.ext4 qemu-system-x86_64 busybox modprobe zstd dmsetup fio clang sparse)
 
 export PATH=$PATH:/usr/sbin:/sbin
 export PIP_DISABLE_PIP_VERSION_CHECK=1
