@@ -700,3 +700,23 @@ def _seq(metadata: Metadata, block: bytes) -> int:
     code, seq = Leaf.probe(block, metadata.superblock().set_uuid, 0)
     assert code == FormatCode.OK
     return seq
+
+
+def test_table_larger_than_the_slots_is_kept_in_the_overflow_extents() -> None:
+    """127 leaves lie in the slots of a spare; the entries behind them must not get lost."""
+    inline = 127 * 252
+    parameter = Path("/sys/module/dm_remap/parameters/max_remaps")
+    with NullBlk(32) as main, NullBlk(32) as spare:
+        pwrite(main, inline, pattern(64, seed=1))
+        parameter.write_text(str(2 * inline))
+        try:
+            with QuickRemap(main, spare) as dm:
+                assert dm.status_fields().capacity > inline + 64
+                dm.message("remap", 0, inline + 64)
+                dm.write(inline + 63, pattern(1, seed=2))
+                dm.reassemble()
+                assert dm.status_fields().used == inline + 64
+                assert dm.read(inline, 63) == pattern(64, seed=1)[: 63 * SECTOR]
+                assert dm.read(inline + 63) == pattern(1, seed=2)
+        finally:
+            parameter.write_text("0")
