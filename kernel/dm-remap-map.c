@@ -41,19 +41,6 @@ static void dmr_keep(struct bio *bio, struct dmr_bio *db)
 	db->at = DMR_AT_US;
 }
 
-/**
- * dmr_bio_finish() - end a bio that we kept
- * @bio: clone made by the dm core, in state DMR_AT_US
- * @status: its result
- *
- * Context: any; end_io of the bio runs inside.
- */
-void dmr_bio_finish(struct bio *bio, blk_status_t status)
-{
-	bio->bi_status = status;
-	bio_endio(bio);
-}
-
 /* Where a bio that starts on an entry of the index goes. */
 static enum dmr_way dmr_choose(struct dmr_set *s, struct bio *bio,
 			       struct dmr_bio *db, u64 unit, u64 val)

@@ -22,23 +22,6 @@
 /* Spare units tried for one main unit before giving up. */
 #define MAX_PLACE_TRIES		8
 
-/**
- * dmr_queue_write() - give a bio that we keep to the redirect engine
- * @s: the set
- * @bio: a write or write-zeroes
- *
- * Context: any.
- */
-void dmr_queue_write(struct dmr_set *s, struct bio *bio)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&s->fail_lock, flags);
-	bio_list_add(&s->slow_writes, bio);
-	spin_unlock_irqrestore(&s->fail_lock, flags);
-	queue_work(s->write_wq, &s->write_work);
-}
-
 /* The spare with the most free units: wear and failures are spread. */
 static struct dmr_spare *pick_spare(struct dmr_set *s)
 {

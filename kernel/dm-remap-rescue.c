@@ -81,23 +81,6 @@ void dmr_rescue_exit(struct dmr_set *s)
 	mempool_exit(&s->rescue_pool);
 }
 
-/**
- * dmr_queue_read() - give a bio that we keep to the rescue engine
- * @s: the set
- * @bio: a read
- *
- * Context: any.
- */
-void dmr_queue_read(struct dmr_set *s, struct bio *bio)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&s->fail_lock, flags);
-	bio_list_add(&s->slow_reads, bio);
-	spin_unlock_irqrestore(&s->fail_lock, flags);
-	queue_work(s->read_wq, &s->read_work);
-}
-
 /* The source of up to @n units at @unit; its range is held, so it stays. */
 static u64 find_source(struct dmr_set *s, u64 unit, u64 n, struct dmr_source *src)
 {

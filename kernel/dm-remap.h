@@ -366,7 +366,6 @@ static inline bool dmr_spare_usable(const struct dmr_set *s, unsigned int idx)
 
 int dmr_map(struct dm_target *ti, struct bio *bio);
 int dmr_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error);
-void dmr_bio_finish(struct bio *bio, blk_status_t status);
 
 /* --- dm-remap-set.c: the live set ---------------------------------------- */
 
@@ -374,11 +373,21 @@ int dmr_set_bind(struct dmr_table *t);
 void dmr_set_unbind(struct dmr_table *t);
 void dmr_set_suspend(struct dmr_set *s);
 void dmr_set_resume(struct dmr_set *s);
-void dmr_set_fail(struct dmr_set *s, const char *why);
+
+/* --- dm-remap-event.c: what everybody has to know ------------------------ */
+
+void dmr_event_work(struct work_struct *work);
 void dmr_event(struct dmr_set *s);
+void dmr_set_fail(struct dmr_set *s, const char *why);
 bool dmr_noflush(struct dmr_set *s);
 __printf(2, 3)
 void dmr_set_error(struct dmr_set *s, const char *fmt, ...);
+
+/* --- dm-remap-queue.c: bios that we keep --------------------------------- */
+
+void dmr_queue_write(struct dmr_set *s, struct bio *bio);
+void dmr_queue_read(struct dmr_set *s, struct bio *bio);
+void dmr_bio_finish(struct bio *bio, blk_status_t status);
 
 /* --- dm-remap-index.c: which units are remapped -------------------------- */
 
@@ -468,7 +477,6 @@ void dmr_breaker_close(struct dmr_set *s);
 /* --- dm-remap-redirect.c: writes that failed ----------------------------- */
 
 void dmr_redirect_work(struct work_struct *work);
-void dmr_queue_write(struct dmr_set *s, struct bio *bio);
 blk_status_t dmr_place_unit(struct dmr_set *s, struct page *page, u64 unit,
 			    u8 flags);
 
@@ -477,7 +485,6 @@ blk_status_t dmr_place_unit(struct dmr_set *s, struct page *page, u64 unit,
 int dmr_rescue_init(struct dmr_set *s);
 void dmr_rescue_exit(struct dmr_set *s);
 void dmr_rescue_dispatch(struct work_struct *work);
-void dmr_queue_read(struct dmr_set *s, struct bio *bio);
 
 /* --- dm-remap-relocate.c: moving units on request ------------------------ */
 
