@@ -235,7 +235,6 @@ int dmr_stage(struct dmr_set *s, const struct dmr_entry *e)
 		return PTR_ERR(l);
 	}
 	dmr_leaf_set(l->buf, DMR_PLACE_SLOT(place), e);
-	s->nr_dirty += !l->dirty;
 	l->dirty = true;
 	st = &s->staged[s->nr_staged++];
 	st->indexed = e->kind != DMR_KIND_BAD;
@@ -273,7 +272,6 @@ int dmr_stage_remove(struct dmr_set *s, u64 unit)
 	if (IS_ERR(l))
 		return PTR_ERR(l);
 	dmr_leaf_set(l->buf, DMR_PLACE_SLOT(place), &e);
-	s->nr_dirty += !l->dirty;
 	l->dirty = true;
 	st = &s->staged[s->nr_staged++];
 	st->indexed = true;
@@ -372,7 +370,13 @@ void dmr_spare_lost(struct dmr_set *s, unsigned int idx, const char *why)
 	dmr_event(s);
 }
 
-static unsigned int nr_present(struct dmr_set *s)
+/**
+ * dmr_nr_present() - spares that are in sync and in use
+ * @s: the set
+ *
+ * Context: any; a snapshot without engine_lock. Return: their number.
+ */
+unsigned int dmr_nr_present(struct dmr_set *s)
 {
 	unsigned int i, n = 0;
 
@@ -435,8 +439,8 @@ int dmr_write_superblocks(struct dmr_set *s)
 		}
 		write_superblocks_once(s);
 		/* Losing one more while writing: the others must learn of it. */
-	} while (s->members_dirty && nr_present(s));
-	return nr_present(s) ? 0 : -EIO;
+	} while (s->members_dirty && dmr_nr_present(s));
+	return dmr_nr_present(s) ? 0 : -EIO;
 }
 
 static void seal_dirty(struct dmr_set *s)
@@ -465,7 +469,6 @@ static void judge_writes(struct dmr_set *s)
 				dmr_spare_lost(s, i, "took no copy of the table");
 		l->dirty = false;
 	}
-	s->nr_dirty = 0;
 }
 
 static int write_leaves(struct dmr_set *s)

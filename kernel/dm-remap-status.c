@@ -43,15 +43,6 @@ u64 dmr_done(struct dmr_set *s, int dir)
 	return sum;
 }
 
-static unsigned int present(struct dmr_set *s)
-{
-	unsigned int i, n = 0;
-
-	for (i = 0; i < s->nr_spares; i++)
-		n += s->spare[i].present;
-	return n;
-}
-
 static unsigned int health(struct dmr_set *s)
 {
 	struct dmr_health h = {
@@ -62,7 +53,7 @@ static unsigned int health(struct dmr_set *s)
 		.errors = atomic64_read(&s->stats.write_errors) +
 			  atomic64_read(&s->stats.read_errors),
 		.spares_total = s->nr_spares,
-		.spares_present = present(s),
+		.spares_present = dmr_nr_present(s),
 		.breaker_open = s->breaker_open,
 		.failed = s->failed,
 	};
@@ -92,7 +83,7 @@ unsigned int dmr_status_line(struct dmr_set *s, char *result,
 	       (u64)atomic64_read(&s->stats.read_errors), automatic, manual);
 	DMEMIT(" set=%pUb main=%u:%u unit=%u spares=%u/%u mode=%s breaker=%s",
 	       s->uuid, MAJOR(s->main->bd_dev), MINOR(s->main->bd_dev),
-	       dmr_unit_bytes(s), present(s), s->nr_spares,
+	       dmr_unit_bytes(s), dmr_nr_present(s), s->nr_spares,
 	       s->failed ? "fail" : "rw", s->breaker_open ? "open" : "closed");
 	DMEMIT(" bad_spare_units=%llu rescued=%llu events=%llu", s->nr_bad,
 	       (u64)atomic64_read(&s->stats.rescued), s->events);
@@ -178,7 +169,7 @@ unsigned int dmr_status_health(struct dmr_set *s, char *result,
 	       health(s), s->nr_remaps + s->nr_bad, dmr_capacity(s),
 	       s->nr_lost + s->nr_unknown,
 	       (u64)atomic64_read(&s->stats.write_errors),
-	       (u64)atomic64_read(&s->stats.read_errors), present(s),
+	       (u64)atomic64_read(&s->stats.read_errors), dmr_nr_present(s),
 	       s->nr_spares, s->breaker_open ? "open" : "closed",
 	       s->failed ? "fail" : "rw");
 	return sz;

@@ -267,7 +267,6 @@ struct dmr_set {
 	struct dmr_staged staged[DMR_BATCH];
 	u32 nr_staged;
 	struct dmr_leaf leaf[DMR_LEAF_CACHE];
-	u32 nr_dirty;
 	u64 leaf_clock;
 	u32 nr_leaves;
 	u64 *leaf_seq;			/* current sequence number of each leaf */
@@ -443,6 +442,7 @@ bool dmr_staged_overlaps(struct dmr_set *s, u64 unit, u64 n);
 int dmr_commit(struct dmr_set *s);
 int dmr_write_superblocks(struct dmr_set *s);
 void dmr_spare_lost(struct dmr_set *s, unsigned int idx, const char *why);
+unsigned int dmr_nr_present(struct dmr_set *s);
 void dmr_count_entry(struct dmr_set *s, u64 val, int sign);
 
 /* --- dm-remap-io.c: synchronous I/O of our own --------------------------- */
