@@ -90,14 +90,14 @@ unsigned int dmr_status_line(struct dmr_set *s, char *result,
 	return sz;
 }
 
-struct dmr_counter {
+struct named_counter {
 	const char *name;
 	size_t offset;
 };
 
 #define COUNTER(f) { #f, offsetof(struct dmr_stats, f) }
 
-static const struct dmr_counter counters[] = {
+static const struct named_counter counters[] = {
 	COUNTER(write_errors), COUNTER(read_errors), COUNTER(retries),
 	COUNTER(transient), COUNTER(rescued), COUNTER(auto_remaps),
 	COUNTER(manual_remaps), COUNTER(unremaps), COUNTER(spare_errors),
@@ -106,7 +106,7 @@ static const struct dmr_counter counters[] = {
 	COUNTER(drains),
 };
 
-static atomic64_t *counter(struct dmr_set *s, const struct dmr_counter *c)
+static atomic64_t *counter(struct dmr_set *s, const struct named_counter *c)
 {
 	return (atomic64_t *)((char *)&s->stats + c->offset);
 }

@@ -6,6 +6,7 @@ Sizes ending in `sectors` are in sectors of 512 bytes, units are logical blocks 
 
 import enum
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,8 +32,13 @@ __all__ = [
     "SpareDesc",
     "SpareState",
     "Superblock",
+    "check_block",
     "crc32c",
     "explain",
+    "identity_from_c",
+    "identity_to_c",
+    "rows_from_c",
+    "rows_to_c",
     "slot_sector",
 ]
 
@@ -73,6 +79,8 @@ class FormatCode(enum.IntEnum):
     SPARE_RANGE = lib.DMR_FMT_SPARE_RANGE
     RUN = lib.DMR_FMT_RUN
     UNREADABLE = lib.DMR_FMT_UNREADABLE
+    GENERATION = lib.DMR_FMT_GENERATION
+    STATE = lib.DMR_FMT_STATE
 
 
 class SpareState(enum.IntEnum):
@@ -131,6 +139,7 @@ class Superblock:
     events: int = 0
     created: int = 0
     updated: int = 0
+    generation: int = 0
     copy_idx: int = 0
     feature_compat: int = 0
     feature_ro_compat: int = 0
@@ -157,7 +166,7 @@ class Superblock:
         cls, block: bytes, copy: int, spare_sectors: int
     ) -> tuple[FormatCode, "Superblock | None"]:
         """As decode, but a refusal is a result."""
-        _check_block(block)
+        check_block(block)
         if not 0 <= copy < REPLICAS:
             raise FormatError(f"There is no superblock copy {copy}.")
         raw = ffi.new("struct dmr_sb *")
@@ -186,9 +195,6 @@ class Superblock:
 
     def to_c(self) -> Any:
         """A C struct dmr_sb with the same contents."""
-        identity = self.identity.encode("ascii", "replace")[: IDENTITY_LEN - 1]
-        if len(self.spares) > MAX_SPARES:
-            raise FormatError(f"A set has at most {MAX_SPARES} spares, not {len(self.spares)}.")
         raw = ffi.new("struct dmr_sb *")
         for name in _SAME_NAME:
             setattr(raw, name, getattr(self, name))
@@ -196,12 +202,8 @@ class Superblock:
         raw.spare_uuid = self.spare_uuid.bytes
         raw.nr_spares = len(self.spares)
         raw.overflow = list(self.overflow)
-        raw.identity = identity
-        for row, spare in zip(raw.spare, self.spares, strict=False):
-            row.uuid = spare.uuid.bytes
-            row.sectors = spare.sectors
-            row.events = spare.events
-            row.state = spare.state
+        raw.identity = identity_to_c(self.identity)
+        rows_to_c(self.spares, raw.spare)
         return raw
 
     def laid_out(self) -> "Superblock":
@@ -233,6 +235,7 @@ _SAME_NAME = (
     "events",
     "created",
     "updated",
+    "generation",
     "main_sectors",
     "main_lbs",
     "max_remaps",
@@ -248,11 +251,8 @@ def _from_c(raw: Any) -> Superblock:
         set_uuid=_uuid(raw.set_uuid),
         spare_uuid=_uuid(raw.spare_uuid),
         overflow=tuple(raw.overflow),
-        spares=tuple(
-            SpareDesc(_uuid(row.uuid), row.sectors, row.events, SpareState(row.state))
-            for row in list(raw.spare)[: raw.nr_spares]
-        ),
-        identity=ffi.string(raw.identity).decode("ascii", "replace"),
+        spares=rows_from_c(raw.spare, raw.nr_spares),
+        identity=identity_from_c(raw.identity),
         **{name: getattr(raw, name) for name in _SAME_NAME},
     )
 
@@ -303,7 +303,7 @@ class Leaf:
     @staticmethod
     def probe(block: bytes, set_uuid: uuid.UUID, number: int) -> tuple[FormatCode, int]:
         """Whether a block is leaf `number` of the set, and if so its sequence number."""
-        _check_block(block)
+        check_block(block)
         raw = ffi.from_buffer(block)
         code = FormatCode(lib.dmr_leaf_check(raw, set_uuid.bytes, number))
         return code, int(lib.dmr_leaf_seq(raw)) if code == FormatCode.OK else 0
@@ -360,10 +360,40 @@ def slot_sector(copy: int) -> int:
     return int(lib.dmr_slot_sector(copy))
 
 
+def rows_to_c(spares: Sequence[SpareDesc], rows: Any) -> None:
+    """Fill a C array of struct dmr_spare_desc."""
+    if len(spares) > MAX_SPARES:
+        raise FormatError(f"A set has at most {MAX_SPARES} spares, not {len(spares)}.")
+    for row, spare in zip(rows, spares, strict=False):
+        row.uuid = spare.uuid.bytes
+        row.sectors = spare.sectors
+        row.events = spare.events
+        row.state = spare.state
+
+
+def rows_from_c(rows: Any, count: int) -> tuple[SpareDesc, ...]:
+    """The first `count` rows of a C array of struct dmr_spare_desc."""
+    return tuple(
+        SpareDesc(_uuid(row.uuid), row.sectors, row.events, SpareState(row.state))
+        for row in list(rows)[:count]
+    )
+
+
+def identity_to_c(identity: str) -> bytes:
+    """The text as the format keeps it: ASCII, cut to its room."""
+    return identity.encode("ascii", "replace")[: IDENTITY_LEN - 1]
+
+
+def identity_from_c(raw: Any) -> str:
+    """The text in a C array."""
+    return str(ffi.string(raw).decode("ascii", "replace"))
+
+
 def _uuid(raw: Any) -> uuid.UUID:
     return uuid.UUID(bytes=bytes(raw))
 
 
-def _check_block(block: bytes) -> None:
+def check_block(block: bytes) -> None:
+    """Raise FormatError if this cannot be a metadata block."""
     if len(block) != BLOCK_SIZE:
         raise FormatError(f"A metadata block has {BLOCK_SIZE} bytes, not {len(block)}.")

@@ -31,6 +31,7 @@ from pyctl.format.model import (
     explain,
     slot_sector,
 )
+from pyctl.format.records import GEN_COPIES, Generation, Reason, gen_sector
 
 __all__ = [
     "MainGeometry",
@@ -195,6 +196,7 @@ def plan_set(
         spares=rows,
         identity=main.identity,
         events=1,
+        generation=1,
         created=when,
         updated=when,
     )
@@ -258,6 +260,10 @@ def _inline_area(superblock: Superblock) -> bytes:
     for replica in range(REPLICAS):
         start = superblock.leaf_sector(0, replica) * SECTOR_SIZE
         area[start : start + len(leaves)] = leaves
+    record = Generation.of(superblock, Reason.CREATED).encode(superblock.set_uuid)
+    for copy in range(GEN_COPIES):
+        start = gen_sector(superblock.generation, copy) * SECTOR_SIZE
+        area[start : start + BLOCK_SIZE] = record
     return bytes(area)
 
 

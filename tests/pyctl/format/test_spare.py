@@ -16,10 +16,13 @@ from pyctl.format import (
     Entry,
     EntryKind,
     FormatCode,
+    Generation,
     Leaf,
     MainGeometry,
+    Reason,
     SpareState,
     format_set,
+    gen_sector,
     open_exclusively,
     plan_set,
     read_set,
@@ -68,6 +71,10 @@ def test_a_formatted_set_reads_back_whole(images, unit, max_remaps):
     assert [row.state for row in found.superblock.spares] == [SpareState.IN_SYNC] * 2
     for index, path in enumerate(paths):
         assert read_spare(path).superblock.spare_idx == index
+        block = path.read_bytes()[gen_sector(1, 1) * 512 :][:BLOCK_SIZE]
+        code, first = Generation.try_decode(block, superblocks[0].set_uuid, 1)
+        assert code == FormatCode.OK
+        assert first == Generation.of(found.superblock, Reason.CREATED)
         assert set(read_spare(path).copies) == {FormatCode.OK}
 
 
@@ -86,7 +93,7 @@ def test_formatting_clears_what_was_in_the_metadata_area(images):
     poke(paths[0], 0, b"\xaa" * (65536 * 512))
     make(paths)
     data = paths[0].read_bytes()
-    for first, behind in [(3072, 4096), (5120, 8192), (9216, 10240)]:
+    for first, behind in [(3072, 4096), (5120, 8192), (9728, 10240)]:
         assert not any(data[first * 512 : behind * 512])
     assert data[10240 * 512 :] == b"\xaa" * ((65536 - 10240) * 512)
 
