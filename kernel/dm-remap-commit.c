@@ -20,7 +20,6 @@
  * is.
  */
 #include <linux/mm.h>
-#include <linux/timekeeping.h>
 
 #include "dm-remap.h"
 
@@ -344,105 +343,6 @@ static void write_phase(struct dmr_set *s, unsigned int first)
 	wait_writes(s);
 }
 
-/**
- * dmr_spare_lost() - take a spare out of use
- * @s: the set
- * @idx: which one
- * @why: the end of a sentence that begins with its name
- *
- * Its blocks return errors from now on. The others learn of it with the next
- * commit, before anything is acknowledged.
- * Context: may sleep, engine_lock held.
- */
-void dmr_spare_lost(struct dmr_set *s, unsigned int idx, const char *why)
-{
-	struct dmr_spare *sp = &s->spare[idx];
-	unsigned int i;
-
-	if (!sp->present)
-		return;
-	DMERR("%s: spare %u (%pg) %s: taken out of use", dm_device_name(s->md),
-	      idx, sp->bdev, why);
-	WRITE_ONCE(sp->present, false);
-	for (i = 0; i < s->nr_spares; i++)
-		s->spare[i].sb.spare[idx].state = DMR_SPARE_FAILED;
-	s->members_dirty = true;
-	dmr_event(s);
-}
-
-/**
- * dmr_nr_present() - spares that are in sync and in use
- * @s: the set
- *
- * Context: any; a snapshot without engine_lock. Return: their number.
- */
-unsigned int dmr_nr_present(struct dmr_set *s)
-{
-	unsigned int i, n = 0;
-
-	for (i = 0; i < s->nr_spares; i++)
-		n += s->spare[i].present;
-	return n;
-}
-
-/* Superblocks of all present spares, as they are in memory; two phases too. */
-static void write_superblocks_once(struct dmr_set *s)
-{
-	void *buf = page_address(s->check_page);
-	atomic_t ok[DMR_MAX_SPARES];
-	unsigned int phase, i, k;
-	struct dmr_spare *sp;
-
-	for (i = 0; i < DMR_MAX_SPARES; i++)
-		atomic_set(&ok[i], 0);
-	for (phase = 0; phase < 2; phase++) {
-		for (k = phase; k < DMR_REPLICAS; k += 2) {
-			for (i = 0; i < s->nr_spares; i++) {
-				sp = &s->spare[i];
-				if (!sp->present)
-					continue;
-				sp->sb.copy_idx = k;
-				dmr_sb_encode(&sp->sb, buf);
-				atomic_set(&s->pending, 1);
-				write_block(s, sp, dmr_slot_sector(k), buf, &ok[i]);
-				wait_writes(s);
-			}
-		}
-	}
-	for (i = 0; i < s->nr_spares; i++)
-		if (s->spare[i].present && !atomic_read(&ok[i]))
-			dmr_spare_lost(s, i, "took no superblock");
-}
-
-/**
- * dmr_write_superblocks() - make membership durable, with a new events number
- * @s: the set
- *
- * Context: may sleep, engine_lock held. Return: 0; -EIO when no spare is left.
- */
-int dmr_write_superblocks(struct dmr_set *s)
-{
-	unsigned int i, k;
-	u64 now = ktime_get_real_seconds();
-
-	do {
-		s->members_dirty = false;
-		s->events++;
-		for (i = 0; i < s->nr_spares; i++) {
-			struct dmr_sb *sb = &s->spare[i].sb;
-
-			sb->events = s->events;
-			sb->updated = now;
-			for (k = 0; k < s->nr_spares; k++)
-				if (s->spare[k].present)
-					sb->spare[k].events = s->events;
-		}
-		write_superblocks_once(s);
-		/* Losing one more while writing: the others must learn of it. */
-	} while (s->members_dirty && dmr_nr_present(s));
-	return dmr_nr_present(s) ? 0 : -EIO;
-}
-
 static void seal_dirty(struct dmr_set *s)
 {
 	struct dmr_leaf *l;
@@ -451,7 +351,8 @@ static void seal_dirty(struct dmr_set *s)
 	for (l = s->leaf; l < s->leaf + DMR_LEAF_CACHE; l++) {
 		if (!l->dirty)
 			continue;
-		dmr_leaf_seal(l->buf, s->uuid, ++s->leaf_seq[l->no], s->events);
+		s->leaf_seq[l->no] += s->seq_step;
+		dmr_leaf_seal(l->buf, s->uuid, s->leaf_seq[l->no], s->events);
 		for (i = 0; i < DMR_MAX_SPARES; i++)
 			atomic_set(&l->ok[i], 0);
 	}
@@ -531,6 +432,7 @@ int dmr_commit(struct dmr_set *s)
 		return -EIO;
 	}
 	atomic64_inc(&s->stats.commits);
+	atomic64_add(s->nr_staged, &s->stats.committed);
 	dmr_index_publish(s, &plan);
 	account_batch(s);
 	dmr_event(s);

@@ -15,28 +15,12 @@
  * sequence number wins, and replicas that differ are rewritten. Every entry is
  * bounded, and a table that maps a unit twice is refused, never followed.
  *
- * Everything here: may sleep; called from preresume, or with engine_lock held
- * (dmr_scrub).
+ * Everything here: may sleep; called from preresume.
  */
 #include <linux/mm.h>
 #include <linux/slab.h>
 
 #include "dm-remap.h"
-
-/* State of a pass over all replicas. */
-struct dmr_scan {
-	struct dmr_set *s;
-	u8 *best;	/* the best version of each leaf */
-	u64 *seq;	/* its sequence number, 0: none found */
-	u64 *found;	/* sequence number of each replica, 0: not valid */
-	void *bulk;
-};
-
-static u64 *scan_found(struct dmr_scan *sc, unsigned int spare, unsigned int k,
-		       u32 no)
-{
-	return &sc->found[((u64)spare * DMR_REPLICAS + k) * sc->s->nr_leaves + no];
-}
 
 /**
  * dmr_probe() - read the superblocks of a table's spares
@@ -224,6 +208,7 @@ static int check_missing(struct dmr_set *s, struct dmr_table *t,
 
 	memcpy(desc, ref->spare, sizeof(desc));
 	s->events = ref->events;
+	s->generation = ref->generation;
 	for (i = 0; i < s->nr_spares; i++) {
 		if (s->spare[i].bdev || desc[i].state != DMR_SPARE_IN_SYNC)
 			continue;
@@ -235,7 +220,7 @@ static int check_missing(struct dmr_set *s, struct dmr_table *t,
 		DMWARN("%s: starting without spare %u (%pUb): its sectors return errors",
 		       dm_device_name(s->md), i, desc[i].uuid);
 		desc[i].state = DMR_SPARE_MISSING;
-		s->members_dirty = true;
+		dmr_members_changed(s, DMR_REASON_SPARE_MISSING, i);
 	}
 	for (i = 0; i < s->nr_spares; i++)
 		memcpy(s->spare[i].sb.spare, desc, sizeof(desc));
@@ -267,113 +252,6 @@ static int init_alloc(struct dmr_spare *sp)
 	}
 	sp->usable = sp->alloc.nr_free;
 	return 0;
-}
-
-static void scan_leaf(struct dmr_scan *sc, unsigned int spare, unsigned int k,
-		      u32 no, const void *block)
-{
-	u64 seq;
-
-	if (dmr_leaf_check(block, sc->s->uuid, no))
-		return;
-	seq = dmr_leaf_seq(block);
-	*scan_found(sc, spare, k, no) = seq;
-	if (seq > sc->seq[no]) {
-		sc->seq[no] = seq;
-		memcpy(sc->best + (u64)no * DMR_BLOCK_SIZE, block, DMR_BLOCK_SIZE);
-	}
-}
-
-/* Leaves [no, end) of a replica, which lie one behind the other. */
-static void scan_extent(struct dmr_scan *sc, unsigned int spare, unsigned int k,
-			u32 no, u32 end)
-{
-	struct dmr_spare *sp = &sc->s->spare[spare];
-	u32 n, i;
-
-	for (; no < end; no += n) {
-		n = min_t(u32, end - no, DMR_BULK_BYTES / DMR_BLOCK_SIZE);
-		if (!dmr_io_buf(&sc->s->bios, sp->bdev,
-				dmr_leaf_sector(&sp->sb, no, k), sc->bulk,
-				n * DMR_BLOCK_SIZE, REQ_OP_READ)) {
-			for (i = 0; i < n; i++)
-				scan_leaf(sc, spare, k, no + i,
-					  sc->bulk + i * DMR_BLOCK_SIZE);
-			continue;
-		}
-		/* Something there is unreadable: one by one. */
-		for (i = 0; i < n; i++)
-			if (!dmr_io_buf(&sc->s->bios, sp->bdev,
-					dmr_leaf_sector(&sp->sb, no + i, k),
-					sc->bulk, DMR_BLOCK_SIZE, REQ_OP_READ))
-				scan_leaf(sc, spare, k, no + i, sc->bulk);
-	}
-}
-
-static void scan_free(struct dmr_scan *sc)
-{
-	free_pages((unsigned long)sc->bulk, DMR_BULK_ORDER);
-	kvfree(sc->found);
-	kvfree(sc->seq);
-	kvfree(sc->best);
-}
-
-static int scan_all(struct dmr_scan *sc, struct dmr_set *s)
-{
-	u32 n = s->nr_leaves, no;
-	unsigned int i, k;
-
-	sc->s = s;
-	sc->best = kvmalloc_array(n, DMR_BLOCK_SIZE, GFP_KERNEL);
-	sc->seq = kvcalloc(n, sizeof(u64), GFP_KERNEL);
-	sc->found = kvcalloc((size_t)n * DMR_REPLICAS * s->nr_spares, sizeof(u64),
-			     GFP_KERNEL);
-	sc->bulk = (void *)__get_free_pages(GFP_KERNEL, DMR_BULK_ORDER);
-	if (!sc->best || !sc->seq || !sc->found || !sc->bulk)
-		return -ENOMEM;
-	for (i = 0; i < s->nr_spares; i++) {
-		for (k = 0; s->spare[i].present && k < DMR_REPLICAS; k++) {
-			scan_extent(sc, i, k, 0, min_t(u32, n, DMR_INLINE_LEAVES));
-			scan_extent(sc, i, k, DMR_INLINE_LEAVES, n);
-		}
-	}
-	for (no = 0; no < n; no++) {
-		if (!sc->seq[no]) {
-			DMERR("%s: leaf %u of the table has no valid copy on any spare",
-			      dm_device_name(s->md), no);
-			return -EILSEQ;
-		}
-	}
-	return 0;
-}
-
-/* Rewrite the replicas that are not the best version. */
-static u32 scan_repair(struct dmr_scan *sc)
-{
-	struct dmr_set *s = sc->s;
-	unsigned int i, k;
-	u32 no, n = 0;
-
-	for (i = 0; i < s->nr_spares; i++) {
-		for (k = 0; s->spare[i].present && k < DMR_REPLICAS; k++) {
-			for (no = 0; no < s->nr_leaves; no++) {
-				if (*scan_found(sc, i, k, no) == sc->seq[no])
-					continue;
-				memcpy(sc->bulk, sc->best + (u64)no * DMR_BLOCK_SIZE,
-				       DMR_BLOCK_SIZE);
-				if (dmr_io_buf(&s->bios, s->spare[i].bdev,
-					       dmr_leaf_sector(&s->spare[i].sb, no, k),
-					       sc->bulk, DMR_BLOCK_SIZE,
-					       REQ_OP_WRITE | REQ_FUA))
-					atomic64_inc(&s->stats.meta_errors);
-				else
-					n++;
-			}
-		}
-	}
-	if (n)
-		DMINFO("%s: %u metadata blocks repaired", dm_device_name(s->md), n);
-	return n;
 }
 
 /* One entry into the bitmaps and the list for the index. */
@@ -474,9 +352,14 @@ static int load_table(struct dmr_set *s)
 	u32 no;
 	int r;
 
-	r = scan_all(&sc, s);
+	r = dmr_scan_table(&sc, s);
 	if (r)
 		goto out;
+	/*
+	 * A copy that can't be read now may be of a commit that a crash cut off,
+	 * one ahead of the others, and be readable again some day.
+	 */
+	s->seq_step = sc.unseen ? 2 : 1;
 	for (no = 0; no < s->nr_leaves; no++)
 		max += dmr_leaf_used(sc.best + (u64)no * DMR_BLOCK_SIZE);
 	/* A leaf that lies about its count is found by load_leaf(). */
@@ -490,10 +373,10 @@ static int load_table(struct dmr_set *s)
 	if (!r)
 		r = load_index(s, all, n);
 	if (!r)
-		scan_repair(&sc);
+		dmr_scan_repair(&sc);
 out:
 	kvfree(all);
-	scan_free(&sc);
+	dmr_scan_free(&sc);
 	return r;
 }
 
@@ -544,35 +427,14 @@ int dmr_load(struct dmr_set *s, struct dmr_table *t, struct dmr_found *found)
 		r = dmr_index_init(s);
 	if (!r)
 		r = load_table(s);
-	if (r || !s->members_dirty)
-		return r;
-	mutex_lock(&s->engine_lock);
-	r = dmr_write_superblocks(s);
-	mutex_unlock(&s->engine_lock);
-	return r;
-}
-
-/**
- * dmr_scrub() - read all replicas of the table and repair those that differ
- * @s: the set
- * @repaired: number of blocks that were rewritten
- *
- * Context: may sleep, engine_lock held, nothing staged. Return: 0; -EILSEQ when
- * a leaf has no copy as new as the table in memory.
- */
-int dmr_scrub(struct dmr_set *s, u32 *repaired)
-{
-	struct dmr_scan sc = { };
-	u32 no;
-	int r;
-
-	lockdep_assert_held(&s->engine_lock);
-	r = scan_all(&sc, s);
-	for (no = 0; no < s->nr_leaves && !r; no++)
-		if (sc.seq[no] != s->leaf_seq[no])
-			r = -EILSEQ;
 	if (!r)
-		*repaired = scan_repair(&sc);
-	scan_free(&sc);
+		r = dmr_state_check(s, t);
+	if (!r && s->members_dirty) {
+		mutex_lock(&s->engine_lock);
+		r = dmr_write_superblocks(s);
+		mutex_unlock(&s->engine_lock);
+	}
+	if (!r && dmr_table_writable(t))
+		dmr_state_start(s, t);
 	return r;
 }

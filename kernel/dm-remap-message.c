@@ -80,7 +80,7 @@ static int run_stats(struct dmr_call *c)
 
 static int run_clear_stats(struct dmr_call *c)
 {
-	dmr_stats_clear(c->s);
+	dmr_counters_clear(c->s);
 	reply(c, "cleared");
 	return 0;
 }
@@ -150,31 +150,50 @@ static int run_save(struct dmr_call *c)
 
 	mutex_lock(&s->engine_lock);
 	r = dmr_commit(s) ?: dmr_write_superblocks(s);
+	if (!r) {
+		dmr_state_sample(s);
+		r = dmr_state_save(s, false);
+	}
 	mutex_unlock(&s->engine_lock);
 	memalloc_noio_restore(noio);
 	if (r)
 		dmr_set_error(s, "No spare takes metadata; see the kernel log.");
 	else
-		reply(c, "saved events=%llu", s->events);
+		reply(c, "saved events=%llu state=%llu", s->events, s->state.seq);
 	return r;
 }
 
-static int run_restore(struct dmr_call *c)
+/* All copies of all metadata; and, when asked for, the counters saved last. */
+static int check_metadata(struct dmr_call *c, bool reload)
 {
 	struct dmr_set *s = c->s;
 	unsigned int noio = memalloc_noio_save();
-	u32 repaired = 0;
+	struct dmr_scrub found;
 	int r;
 
 	mutex_lock(&s->engine_lock);
-	r = dmr_commit(s) ?: dmr_scrub(s, &repaired);
+	r = dmr_commit(s) ?: dmr_scrub(s, &found);
+	if (!r && reload)
+		r = dmr_state_reload(s);
 	mutex_unlock(&s->engine_lock);
 	memalloc_noio_restore(noio);
 	if (r)
 		dmr_set_error(s, "The table on the spares is damaged beyond what its copies can repair, or older than the one in memory; see the kernel log.");
 	else
-		reply(c, "leaves=%u repaired=%u", s->nr_leaves, repaired);
+		reply(c, "leaves=%u superblocks=%u records=%u repaired=%u",
+		      found.leaves, found.superblocks, found.records,
+		      found.repaired);
 	return r;
+}
+
+static int run_repair(struct dmr_call *c)
+{
+	return check_metadata(c, false);
+}
+
+static int run_restore(struct dmr_call *c)
+{
+	return check_metadata(c, true);
 }
 
 /* Length of the line of one entry, at the most. */
@@ -241,6 +260,8 @@ static int run_set(struct dmr_call *c)
 			      c->argv[0], c->argv[1]);
 		return -EINVAL;
 	}
+	if (!strcmp(c->argv[0], "autosave_seconds"))
+		dmr_state_arm(s);
 	reply(c, "%s=%s", c->argv[0], c->argv[1]);
 	return 0;
 }
@@ -286,8 +307,10 @@ static const struct dmr_command commands[] = {
 	{ "verify", 0, 2, "[<sector> [<count>]]: read remapped sectors from their spares",
 	  run_verify },
 	{ "clear", 0, 0, "unremap everything that main takes", run_clear },
-	{ "save", 0, 0, "write all superblocks", run_save },
-	{ "restore", 0, 0, "check all copies of the table, repair those that differ",
+	{ "save", 0, 0, "write superblocks, counters, samples of main", run_save },
+	{ "repair", 0, 0, "check all copies of all metadata, rewrite those that differ",
+	  run_repair },
+	{ "restore", 0, 0, "repair, and set the counters to those saved last",
 	  run_restore },
 	{ "list", 2, 2, "<from sector> <lines>: remapped sectors", run_list },
 	{ "get", 1, 1, "<key>: an option", run_get },

@@ -12,6 +12,7 @@
 #include <linux/math64.h>
 #include <linux/mm.h>
 #include <linux/random.h>
+#include <linux/slab.h>
 #include <linux/timekeeping.h>
 #include <linux/uuid.h>
 
@@ -80,6 +81,31 @@ static int write_leaves(const struct dmr_sb *sb, struct block_device *bdev,
 	return r;
 }
 
+/* The first generation: all spares as they are now. */
+static int write_first_record(const struct dmr_sb *sb, struct block_device *bdev,
+			      void *buf)
+{
+	struct dmr_gen *gen = kzalloc(sizeof(*gen), GFP_KERNEL);
+	unsigned int k;
+	int r = 0;
+
+	if (!gen)
+		return -ENOMEM;
+	gen->number = sb->generation;
+	gen->events = sb->events;
+	gen->time = sb->created;
+	gen->main_sectors = sb->main_sectors;
+	gen->reason = DMR_REASON_CREATED;
+	gen->nr_spares = sb->nr_spares;
+	memcpy(gen->spare, sb->spare, sizeof(gen->spare));
+	dmr_gen_encode(gen, sb->set_uuid, buf);
+	kfree(gen);
+	for (k = 0; k < DMR_GEN_COPIES && !r; k++)
+		r = dmr_io_buf(NULL, bdev, dmr_gen_sector(sb->generation, k), buf,
+			       DMR_BLOCK_SIZE, REQ_OP_WRITE | REQ_FUA);
+	return r;
+}
+
 /* Leaves first: a superblock promises that they are there. */
 static int write_spare(struct dmr_sb *sb, struct block_device *bdev, void *buf)
 {
@@ -88,6 +114,8 @@ static int write_spare(struct dmr_sb *sb, struct block_device *bdev, void *buf)
 
 	for (k = 0; k < DMR_REPLICAS && !r; k++)
 		r = write_leaves(sb, bdev, k, buf);
+	if (!r)
+		r = write_first_record(sb, bdev, buf);
 	for (k = 0; k < DMR_REPLICAS && !r; k++) {
 		sb->copy_idx = k;
 		dmr_sb_encode(sb, buf);
@@ -121,6 +149,7 @@ static int describe_set(struct dmr_table *t, struct dmr_sb *sb)
 	memset(sb, 0, sizeof(*sb));
 	generate_random_uuid(sb->set_uuid);
 	sb->events = 1;
+	sb->generation = 1;
 	sb->created = ktime_get_real_seconds();
 	sb->updated = sb->created;
 	sb->main_sectors = t->ti->len;

@@ -18,11 +18,13 @@ static void set_free(struct dmr_set *s)
 {
 	unsigned int i;
 
+	cancel_delayed_work_sync(&s->state_work);
 	/* Everything that is queued ends here. */
 	if (s->write_wq)
 		destroy_workqueue(s->write_wq);
 	if (s->read_wq)
 		destroy_workqueue(s->read_wq);
+	dmr_state_stop(s);
 	dmr_index_exit(s);
 	dmr_commit_exit(s);
 	for (i = 0; i < DMR_MAX_SPARES; i++)
@@ -50,6 +52,7 @@ static void set_init_locks(struct dmr_set *s)
 	INIT_WORK(&s->write_work, dmr_redirect_work);
 	INIT_WORK(&s->read_work, dmr_rescue_dispatch);
 	INIT_WORK(&s->event_work, dmr_event_work);
+	INIT_DELAYED_WORK(&s->state_work, dmr_state_work);
 	refcount_set(&s->ref, 1);
 }
 
@@ -117,6 +120,10 @@ static int set_attach(struct dmr_set *s, struct dmr_table *t)
 	s->opts = t->opts;
 	refcount_inc(&s->ref);
 	t->set = s;
+	if (s->live)
+		dmr_state_arm(s);
+	else if (dmr_table_writable(t))
+		dmr_state_start(s, t);
 	return 0;
 }
 
@@ -139,7 +146,7 @@ static int check_new(struct dmr_table *t, struct dmr_found *found)
 		dmr_refuse(t, "no spare of set %pUb is in the table", t->uuid);
 		return -ENODEV;
 	}
-	if (!(dm_table_get_mode(t->ti->table) & BLK_OPEN_WRITE)) {
+	if (!dmr_table_writable(t)) {
 		dmr_refuse(t, "the spares carry no set, and a read-only device makes none");
 		return -EROFS;
 	}

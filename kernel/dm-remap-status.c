@@ -2,8 +2,6 @@
 /*
  * What people see of a set: the status line, statistics, health.
  */
-#include <linux/math64.h>
-
 #include "dm-remap.h"
 #include "dm-remap-health.h"
 
@@ -27,7 +25,7 @@ u64 dmr_capacity(struct dmr_set *s)
 }
 
 /**
- * dmr_done() - bios that ended well on the healthy path
+ * dmr_done() - bios that ended well on the healthy path since the set started
  * @s: the set
  * @dir: 0 for reads, 1 for writes
  *
@@ -49,7 +47,8 @@ static unsigned int health(struct dmr_set *s)
 		.capacity = dmr_capacity(s),
 		.used = s->nr_remaps + s->nr_bad,
 		.lost = s->nr_lost + s->nr_unknown,
-		.ios = dmr_done(s, 0) + dmr_done(s, 1),
+		.ios = dmr_counter_get(s, DMR_CNT_FAST_READS) +
+		       dmr_counter_get(s, DMR_CNT_FAST_WRITES),
 		.errors = atomic64_read(&s->stats.write_errors) +
 			  atomic64_read(&s->stats.read_errors),
 		.spares_total = s->nr_spares,
@@ -90,27 +89,6 @@ unsigned int dmr_status_line(struct dmr_set *s, char *result,
 	return sz;
 }
 
-struct named_counter {
-	const char *name;
-	size_t offset;
-};
-
-#define COUNTER(f) { #f, offsetof(struct dmr_stats, f) }
-
-static const struct named_counter counters[] = {
-	COUNTER(write_errors), COUNTER(read_errors), COUNTER(retries),
-	COUNTER(transient), COUNTER(rescued), COUNTER(auto_remaps),
-	COUNTER(manual_remaps), COUNTER(unremaps), COUNTER(spare_errors),
-	COUNTER(slow_writes), COUNTER(slow_reads), COUNTER(commits),
-	COUNTER(commit_writes), COUNTER(meta_errors), COUNTER(refused),
-	COUNTER(drains),
-};
-
-static atomic64_t *counter(struct dmr_set *s, const struct named_counter *c)
-{
-	return (atomic64_t *)((char *)&s->stats + c->offset);
-}
-
 /**
  * dmr_status_stats() - statistics, a line "name=value" each
  * @s: the set
@@ -124,11 +102,8 @@ unsigned int dmr_status_stats(struct dmr_set *s, char *result,
 {
 	unsigned int sz = 0, i;
 
-	DMEMIT("fast_reads=%llu\nfast_writes=%llu\n", dmr_done(s, 0),
-	       dmr_done(s, 1));
-	for (i = 0; i < ARRAY_SIZE(counters); i++)
-		DMEMIT("%s=%llu\n", counters[i].name,
-		       (u64)atomic64_read(counter(s, &counters[i])));
+	for (i = 0; i < DMR_NR_COUNTERS; i++)
+		DMEMIT("%s=%llu\n", dmr_counter_name(i), dmr_counter_get(s, i));
 	DMEMIT("remaps=%llu\nlost=%llu\nunknown=%llu\nbad_spare_units=%llu\n",
 	       s->nr_remaps, s->nr_lost, s->nr_unknown, s->nr_bad);
 	for (i = 0; i < s->nr_spares; i++)
@@ -136,20 +111,6 @@ unsigned int dmr_status_stats(struct dmr_set *s, char *result,
 			DMEMIT("spare%u_free=%llu\nspare%u_usable=%llu\n", i,
 			       s->spare[i].alloc.nr_free, i, s->spare[i].usable);
 	return sz;
-}
-
-/**
- * dmr_stats_clear() - set the counters of the slow path to 0
- * @s: the set
- *
- * Context: any.
- */
-void dmr_stats_clear(struct dmr_set *s)
-{
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(counters); i++)
-		atomic64_set(counter(s, &counters[i]), 0);
 }
 
 /**

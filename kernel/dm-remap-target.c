@@ -40,6 +40,7 @@ static const struct dmr_option {
 	{ "backoff_ms", offsetof(struct dmr_opts, backoff_ms), 0, 10000 },
 	{ "breaker_remaps", offsetof(struct dmr_opts, breaker_remaps), 1, 1000000 },
 	{ "breaker_seconds", offsetof(struct dmr_opts, breaker_seconds), 1, 86400 },
+	{ "autosave_seconds", offsetof(struct dmr_opts, autosave_seconds), 0, 86400 },
 };
 
 static const struct dmr_option *find_option(const char *key)
@@ -106,6 +107,14 @@ static int parse_option(struct dm_target *ti, struct dmr_table *t,
 			return -EINVAL;
 		}
 		t->degraded = !strcmp(value, "yes");
+		return 0;
+	}
+	if (!strcmp(key, "accept_main")) {
+		if (strcmp(value, "yes") && strcmp(value, "no")) {
+			ti->error = "option accept_main is yes or no";
+			return -EINVAL;
+		}
+		t->accept_main = !strcmp(value, "yes");
 		return 0;
 	}
 	if (dmr_opt_set(&t->opts, key, value)) {
@@ -234,6 +243,7 @@ static int dmr_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 		.backoff_ms = 20,
 		.breaker_remaps = 4096,
 		.breaker_seconds = 10,
+		.autosave_seconds = DMR_AUTOSAVE_SECONDS,
 	};
 	r = open_main(ti, t, dm_shift_arg(&as));
 	while (!r && as.argc && !is_number(as.argv[0])) {
@@ -310,13 +320,14 @@ static void table_line(struct dmr_table *t, char *result, unsigned int maxlen)
 	DMEMIT("%s", t->main->name);
 	for (i = 0; i < t->nr_spares; i++)
 		DMEMIT(" %s", t->spare[i]->name);
-	DMEMIT(" %u", 8 + 2 * !!uuid + 2 * t->degraded);
+	DMEMIT(" %u", 10 + 2 * !!uuid + 2 * t->degraded);
 	if (uuid)
 		DMEMIT(" set %pUb", uuid);
 	if (t->degraded)
 		DMEMIT(" degraded yes");
-	DMEMIT(" retries %u backoff_ms %u breaker_remaps %u breaker_seconds %u",
-	       o->retries, o->backoff_ms, o->breaker_remaps, o->breaker_seconds);
+	DMEMIT(" retries %u backoff_ms %u breaker_remaps %u breaker_seconds %u autosave_seconds %u",
+	       o->retries, o->backoff_ms, o->breaker_remaps, o->breaker_seconds,
+	       o->autosave_seconds);
 }
 
 static void ima_line(struct dmr_table *t, char *result, unsigned int maxlen)

@@ -39,6 +39,8 @@
 #define DMR_LEAF_CACHE		(2 * DMR_BATCH)
 /* Reads that can be in rescue at one time. */
 #define DMR_RESCUE_JOBS		16
+/* Seconds between two looks whether counters are worth a write. */
+#define DMR_AUTOSAVE_SECONDS	300
 /* Length of the buffer for reading and writing metadata in bulk. */
 #define DMR_BULK_ORDER		4
 #define DMR_BULK_BYTES		(PAGE_SIZE << DMR_BULK_ORDER)
@@ -52,12 +54,14 @@ struct dmr_set;
  * @backoff_ms: pause before the first such retry of a read; doubles each time
  * @breaker_remaps: new remaps within @breaker_seconds that open the breaker
  * @breaker_seconds: length of that window
+ * @autosave_seconds: how often counters are saved when they have changed, 0: never
  */
 struct dmr_opts {
 	unsigned int retries;
 	unsigned int backoff_ms;
 	unsigned int breaker_remaps;
 	unsigned int breaker_seconds;
+	unsigned int autosave_seconds;
 };
 
 /**
@@ -67,6 +71,7 @@ struct dmr_opts {
  * @spare: spares in the order of the table line
  * @nr_spares: their number
  * @degraded: may start although spares that were in sync are not there
+ * @accept_main: may start although main has changed since a stop in order
  * @have_uuid: @uuid was given
  * @uuid: the only set that may be bound
  * @opts: options
@@ -79,6 +84,7 @@ struct dmr_table {
 	struct dm_dev *spare[DMR_MAX_SPARES];
 	unsigned int nr_spares;
 	bool degraded;
+	bool accept_main;
 	bool have_uuid;
 	u8 uuid[DMR_UUID_LEN];
 	struct dmr_opts opts;
@@ -200,6 +206,7 @@ struct dmr_stats {
 	atomic64_t slow_writes;		/* writes that went through the redirect engine */
 	atomic64_t slow_reads;		/* reads that went through the rescue engine */
 	atomic64_t commits;		/* commits of the table */
+	atomic64_t committed;		/* changes of entries they made durable */
 	atomic64_t commit_writes;	/* device writes they took */
 	atomic64_t meta_errors;		/* metadata writes that failed */
 	atomic64_t refused;		/* errors passed up because the breaker was open */
@@ -270,10 +277,17 @@ struct dmr_set {
 	u64 leaf_clock;
 	u32 nr_leaves;
 	u64 *leaf_seq;			/* current sequence number of each leaf */
+	u8 seq_step;			/* 2 when a copy unseen may be one ahead */
 	struct dmr_alloc places;	/* used slots of the table */
 	void *places_mem;
 	u64 events;
+	u64 generation;			/* number of the newest record */
+	struct dmr_gen gen;		/* buffer for writing one */
 	bool members_dirty;		/* superblocks must be written first */
+	enum dmr_reason reason;		/* of a generation to be written with them */
+	unsigned int reason_spare;
+	struct dmr_state state;		/* as it was last read or written */
+	bool live;			/* loaded: has a state to write at the end */
 	u64 nr_remaps;			/* entries of kind REMAP */
 	u64 nr_manual;			/* of those: made on request */
 	u64 nr_unknown;			/* of those: data unknown */
@@ -295,6 +309,8 @@ struct dmr_set {
 	wait_queue_head_t pending_wait;
 
 	struct dmr_stats stats;
+	u64 done_base[2];		/* reads and writes of earlier lives */
+	struct delayed_work state_work;	/* autosave */
 
 	/* error_lock guards last_error */
 	spinlock_t error_lock;
@@ -354,6 +370,12 @@ static inline unsigned int dmr_unit_bytes(const struct dmr_set *s)
 static inline bool dmr_is_medium(blk_status_t status)
 {
 	return status == BLK_STS_MEDIUM || status == BLK_STS_IOERR;
+}
+
+/* A read-only device changes nothing of main, so its state stays as it is. */
+static inline bool dmr_table_writable(const struct dmr_table *t)
+{
+	return dm_table_get_mode(t->ti->table) & BLK_OPEN_WRITE;
 }
 
 static inline bool dmr_spare_usable(const struct dmr_set *s, unsigned int idx)
@@ -426,7 +448,58 @@ struct dmr_found {
 
 int dmr_probe(struct dmr_table *t, struct dmr_found *found);
 int dmr_load(struct dmr_set *s, struct dmr_table *t, struct dmr_found *found);
-int dmr_scrub(struct dmr_set *s, u32 *repaired);
+
+/* --- dm-remap-scan.c: a pass over all copies, and their repair ----------- */
+
+/**
+ * struct dmr_scan - a pass over all replicas of the table
+ * @s: the set
+ * @best: the best version of each leaf
+ * @seq: its sequence number, 0: none found
+ * @found: sequence number of each replica, 0: not valid
+ * @unseen: some replica could not be read
+ * @bulk: buffer
+ */
+struct dmr_scan {
+	struct dmr_set *s;
+	u8 *best;
+	u64 *seq;
+	u64 *found;
+	bool unseen;
+	void *bulk;
+};
+
+/**
+ * struct dmr_scrub - what a check of all metadata found
+ * @leaves: leaves of the table
+ * @superblocks: copies that were looked at
+ * @records: generations
+ * @repaired: blocks that were rewritten
+ */
+struct dmr_scrub {
+	u32 leaves;
+	u32 superblocks;
+	u32 records;
+	u32 repaired;
+};
+
+int dmr_scan_table(struct dmr_scan *sc, struct dmr_set *s);
+u32 dmr_scan_repair(struct dmr_scan *sc);
+void dmr_scan_free(struct dmr_scan *sc);
+int dmr_scrub(struct dmr_set *s, struct dmr_scrub *found);
+
+/* --- dm-remap-state.c: counters that survive, samples of main ------------ */
+
+u64 dmr_counter_get(struct dmr_set *s, unsigned int counter);
+void dmr_counters_clear(struct dmr_set *s);
+int dmr_state_check(struct dmr_set *s, struct dmr_table *t);
+void dmr_state_start(struct dmr_set *s, struct dmr_table *t);
+void dmr_state_stop(struct dmr_set *s);
+void dmr_state_sample(struct dmr_set *s);
+int dmr_state_save(struct dmr_set *s, bool clean);
+int dmr_state_reload(struct dmr_set *s);
+void dmr_state_arm(struct dmr_set *s);
+void dmr_state_work(struct work_struct *work);
 
 /* --- dm-remap-mkfs.c: blank spares --------------------------------------- */
 
@@ -440,10 +513,15 @@ int dmr_stage(struct dmr_set *s, const struct dmr_entry *e);
 int dmr_stage_remove(struct dmr_set *s, u64 unit);
 bool dmr_staged_overlaps(struct dmr_set *s, u64 unit, u64 n);
 int dmr_commit(struct dmr_set *s);
+void dmr_count_entry(struct dmr_set *s, u64 val, int sign);
+
+/* --- dm-remap-super.c: membership, superblocks, generations -------------- */
+
 int dmr_write_superblocks(struct dmr_set *s);
+void dmr_members_changed(struct dmr_set *s, enum dmr_reason reason,
+			 unsigned int idx);
 void dmr_spare_lost(struct dmr_set *s, unsigned int idx, const char *why);
 unsigned int dmr_nr_present(struct dmr_set *s);
-void dmr_count_entry(struct dmr_set *s, u64 val, int sign);
 
 /* --- dm-remap-io.c: synchronous I/O of our own --------------------------- */
 
@@ -508,7 +586,6 @@ unsigned int dmr_status_stats(struct dmr_set *s, char *result,
 			      unsigned int maxlen);
 unsigned int dmr_status_health(struct dmr_set *s, char *result,
 			       unsigned int maxlen);
-void dmr_stats_clear(struct dmr_set *s);
 u64 dmr_capacity(struct dmr_set *s);
 u64 dmr_done(struct dmr_set *s, int dir);
 int dmr_message(struct dm_target *ti, unsigned int argc, char **argv,
@@ -516,7 +593,8 @@ int dmr_message(struct dm_target *ti, unsigned int argc, char **argv,
 
 /* Options that are numbers, for the words of an error. */
 #define DMR_KEYS	"retries 0-16, backoff_ms 0-10000, "			\
-			"breaker_remaps 1-1000000, breaker_seconds 1-86400"
+			"breaker_remaps 1-1000000, breaker_seconds 1-86400, "	\
+			"autosave_seconds 0-86400"
 
 const unsigned int *dmr_opt_get(const struct dmr_opts *o, const char *key);
 int dmr_opt_set(struct dmr_opts *o, const char *key, const char *value);

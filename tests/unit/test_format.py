@@ -366,7 +366,7 @@ def test_layout_refuses_an_impossible_number_of_remaps(max_remaps):
     assert lib.dmr_sb_layout(sb) == lib.DMR_FMT_LEAVES
 
 
-@given(st.integers(0, 1 << 24), st.integers(1, 1 << 24))
+@given(st.integers(0, 1 << 24), st.integers(1, lib.DMR_MAX_MAX_REMAPS))
 def test_layout_refuses_what_does_not_fit(sectors, max_remaps):
     sb = ffi.new("struct dmr_sb *", {"max_remaps": max_remaps, "nr_spares": 1})
     sb.spare[0].sectors = sectors

@@ -3,7 +3,21 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from pyctl.format import BLOCK_SIZE, REPLICAS, SECTOR_SIZE, Entry, Leaf, Superblock, slot_sector
+from pyctl.format import (
+    BLOCK_SIZE,
+    GEN_RECORDS,
+    REPLICAS,
+    SECTOR_SIZE,
+    STATE_BLOCKS,
+    Entry,
+    Generation,
+    Leaf,
+    State,
+    Superblock,
+    gen_sector,
+    slot_sector,
+    state_sector,
+)
 from tests.kernel.lib.blockdev import BlockDevice
 from tests.kernel.lib.directio import pread, pwrite
 
@@ -65,3 +79,21 @@ class Metadata:
         """Destroy whole slots: superblock and all leaves; without arguments, all of them."""
         for copy in copies or ALL_COPIES:
             pwrite(self.spare, slot_sector(copy), b"\xa5" * (1024 * SECTOR_SIZE))
+
+    def generations(self) -> list[Generation]:
+        """All valid records of the ring, of copy 0, the oldest first."""
+        uuid = self.superblock().set_uuid
+        found = []
+        for place in range(GEN_RECORDS):
+            block = pread(self.spare, gen_sector(place, 0), BLOCK_SECTORS)
+            found.append(Generation.try_decode(block, uuid, place)[1])
+        return sorted((g for g in found if g), key=lambda generation: generation.number)
+
+    def state(self) -> State:
+        """The newest state; there must be one."""
+        uuid = self.superblock().set_uuid
+        found = []
+        for place in range(STATE_BLOCKS):
+            block = pread(self.spare, state_sector(place), BLOCK_SECTORS)
+            found.append(State.try_decode(block, uuid, place)[1])
+        return max((s for s in found if s), key=lambda state: state.seq)

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Membership: superblocks, and the generations that tell of its changes.
+ *
+ * DOC: a change of membership
+ *
+ * Every write of the superblocks raises the set's events, so that a spare that
+ * was not there for it is known as stale when it comes back. A change of the
+ * members also leaves a record in the ring of generations on all spares, before
+ * the superblocks that carry its number: a record with a higher number than the
+ * superblocks is of a change that never took effect.
+ *
+ * Everything here but dmr_nr_present(): may sleep, engine_lock held.
+ */
+#include <linux/mm.h>
+#include <linux/timekeeping.h>
+
+#include "dm-remap.h"
+
+/**
+ * dmr_nr_present() - spares that are in sync and in use
+ * @s: the set
+ *
+ * Context: any; a snapshot without engine_lock. Return: their number.
+ */
+unsigned int dmr_nr_present(struct dmr_set *s)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < s->nr_spares; i++)
+		n += s->spare[i].present;
+	return n;
+}
+
+/**
+ * dmr_members_changed() - the next superblocks are of a new generation
+ * @s: the set
+ * @reason: why
+ * @idx: the spare that it is about
+ *
+ * Context: engine_lock held, or the set is being loaded.
+ */
+void dmr_members_changed(struct dmr_set *s, enum dmr_reason reason,
+			 unsigned int idx)
+{
+	s->members_dirty = true;
+	s->reason = reason;
+	s->reason_spare = idx;
+}
+
+/**
+ * dmr_spare_lost() - take a spare out of use
+ * @s: the set
+ * @idx: which one
+ * @why: the end of a sentence that begins with its name
+ *
+ * Its blocks return errors from now on. The others learn of it with the next
+ * commit, before anything is acknowledged.
+ * Context: may sleep, engine_lock held.
+ */
+void dmr_spare_lost(struct dmr_set *s, unsigned int idx, const char *why)
+{
+	struct dmr_spare *sp = &s->spare[idx];
+	unsigned int i;
+
+	if (!sp->present)
+		return;
+	DMERR("%s: spare %u (%pg) %s: taken out of use", dm_device_name(s->md),
+	      idx, sp->bdev, why);
+	WRITE_ONCE(sp->present, false);
+	for (i = 0; i < s->nr_spares; i++)
+		s->spare[i].sb.spare[idx].state = DMR_SPARE_FAILED;
+	dmr_members_changed(s, DMR_REASON_SPARE_FAILED, idx);
+	dmr_event(s);
+}
+
+static bool write_block(struct dmr_set *s, struct dmr_spare *sp, sector_t sector,
+			void *buf)
+{
+	atomic64_inc(&s->stats.commit_writes);
+	if (!dmr_io_buf(&s->bios, sp->bdev, sector, buf, DMR_BLOCK_SIZE,
+			REQ_OP_WRITE | REQ_FUA | REQ_SYNC))
+		return true;
+	atomic64_inc(&s->stats.meta_errors);
+	return false;
+}
+
+/* Superblocks of all present spares, as they are in memory; two phases too. */
+static void write_superblocks_once(struct dmr_set *s)
+{
+	void *buf = page_address(s->check_page);
+	bool ok[DMR_MAX_SPARES] = { };
+	unsigned int phase, i, k;
+	struct dmr_spare *sp;
+
+	for (phase = 0; phase < 2; phase++) {
+		for (k = phase; k < DMR_REPLICAS; k += 2) {
+			for (i = 0; i < s->nr_spares; i++) {
+				sp = &s->spare[i];
+				if (!sp->present)
+					continue;
+				sp->sb.copy_idx = k;
+				dmr_sb_encode(&sp->sb, buf);
+				ok[i] |= write_block(s, sp, dmr_slot_sector(k), buf);
+			}
+		}
+	}
+	for (i = 0; i < s->nr_spares; i++)
+		if (s->spare[i].present && !ok[i])
+			dmr_spare_lost(s, i, "took no superblock");
+}
+
+/* A spare that doesn't take its record will hardly take its superblocks. */
+static void write_generation(struct dmr_set *s, u64 now)
+{
+	void *buf = page_address(s->check_page);
+	struct dmr_sb *sb = &s->spare[s->reason_spare].sb;
+	struct dmr_gen *gen = &s->gen;
+	unsigned int i, k;
+
+	*gen = (struct dmr_gen){
+		.number = ++s->generation,
+		.events = s->events,
+		.time = now,
+		.remaps = s->nr_remaps,
+		.lost = s->nr_lost,
+		.bad = s->nr_bad,
+		.main_sectors = dmr_unit_to_sector(s, s->nr_units),
+		.reason = s->reason,
+		.spare_idx = s->reason_spare,
+		.nr_spares = s->nr_spares,
+	};
+	/* Of a spare that was never there only its row in the others is known. */
+	for (i = 0; i < s->nr_spares; i++)
+		if (s->spare[i].present)
+			sb = &s->spare[i].sb;
+	memcpy(gen->spare, sb->spare, sizeof(gen->spare));
+	memcpy(gen->identity, sb->identity, sizeof(gen->identity));
+	dmr_gen_encode(gen, s->uuid, buf);
+	for (k = 0; k < DMR_GEN_COPIES; k++)
+		for (i = 0; i < s->nr_spares; i++)
+			if (s->spare[i].present)
+				write_block(s, &s->spare[i],
+					    dmr_gen_sector(gen->number, k), buf);
+	s->reason = DMR_REASON_NONE;
+}
+
+/**
+ * dmr_write_superblocks() - make membership durable, with a new events number
+ * @s: the set
+ *
+ * Context: may sleep, engine_lock held. Return: 0; -EIO when no spare is left.
+ */
+int dmr_write_superblocks(struct dmr_set *s)
+{
+	unsigned int i, k;
+	u64 now = ktime_get_real_seconds();
+
+	do {
+		s->members_dirty = false;
+		s->events++;
+		for (i = 0; i < s->nr_spares; i++) {
+			struct dmr_sb *sb = &s->spare[i].sb;
+
+			sb->events = s->events;
+			sb->updated = now;
+			for (k = 0; k < s->nr_spares; k++)
+				if (s->spare[k].present)
+					sb->spare[k].events = s->events;
+		}
+		if (s->reason != DMR_REASON_NONE && dmr_nr_present(s))
+			write_generation(s, now);
+		for (i = 0; i < s->nr_spares; i++)
+			s->spare[i].sb.generation = s->generation;
+		write_superblocks_once(s);
+		/* Losing one more while writing: the others must learn of it. */
+	} while (s->members_dirty && dmr_nr_present(s));
+	return dmr_nr_present(s) ? 0 : -EIO;
+}
