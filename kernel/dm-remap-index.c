@@ -13,6 +13,7 @@
  */
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
+#include <linux/slab.h>
 #include <linux/sort.h>
 
 #include "dm-remap.h"
@@ -33,16 +34,6 @@ static struct dmr_rview region_view(struct dmr_region *r)
 	if (!r)
 		return (struct dmr_rview){ .n = 0 };
 	return dmr_region_view(r->mem, r->n);
-}
-
-static struct dmr_region *region_alloc(u32 n, gfp_t gfp)
-{
-	struct dmr_region *r;
-
-	r = kvmalloc(sizeof(*r) + dmr_region_bytes(n), gfp);
-	if (r)
-		r->n = n;
-	return r;
 }
 
 /**
@@ -68,7 +59,7 @@ void dmr_index_exit(struct dmr_set *s)
 	u64 i;
 
 	for (i = 0; s->tbl && i < nr_regions(s); i++)
-		kvfree(rcu_dereference_protected(s->tbl[i], true));
+		dmr_region_free(rcu_dereference_protected(s->tbl[i], true));
 	kvfree(s->tbl);
 }
 
@@ -210,7 +201,7 @@ int dmr_index_load(struct dmr_set *s, struct dmr_staged *all, u64 n)
 
 	while (i < n && all[i].indexed) {
 		k = same_region(all + i, n - i);
-		r = region_alloc(k, GFP_KERNEL);
+		r = dmr_region_alloc(k, GFP_KERNEL);
 		if (!r)
 			return -ENOMEM;
 		v = region_view(r);
@@ -243,6 +234,10 @@ int dmr_index_prepare(struct dmr_set *s, struct dmr_plan *plan)
 	u64 at = 0;
 
 	plan->n = 0;
+	plan->retired = kmalloc(struct_size(plan->retired, region, s->nr_staged),
+				GFP_NOIO | __GFP_NOWARN);
+	if (!plan->retired)
+		return -ENOMEM;
 	dmr_index_sort(s->staged, s->nr_staged);
 	while (i < s->nr_staged && s->staged[i].indexed) {
 		k = same_region(s->staged + i, s->nr_staged - i);
@@ -252,7 +247,7 @@ int dmr_index_prepare(struct dmr_set *s, struct dmr_plan *plan)
 		n = dmr_region_merged(&old, c, k);
 		r = NULL;
 		if (n) {
-			r = region_alloc(n, GFP_NOIO | __GFP_NOWARN);
+			r = dmr_region_alloc(n, GFP_NOIO | __GFP_NOWARN);
 			if (!r) {
 				dmr_index_abandon(plan);
 				return -ENOMEM;
@@ -267,6 +262,15 @@ int dmr_index_prepare(struct dmr_set *s, struct dmr_plan *plan)
 	return 0;
 }
 
+static void free_retired(struct rcu_head *rcu)
+{
+	struct dmr_retired *retired = container_of(rcu, struct dmr_retired, rcu);
+
+	while (retired->n)
+		dmr_region_free(retired->region[--retired->n]);
+	kfree(retired);
+}
+
 /**
  * dmr_index_publish() - swap the prepared regions in
  * @s: the set
@@ -276,9 +280,13 @@ int dmr_index_prepare(struct dmr_set *s, struct dmr_plan *plan)
  */
 void dmr_index_publish(struct dmr_set *s, struct dmr_plan *plan)
 {
+	struct dmr_retired *retired = plan->retired;
 	struct dmr_region *old, *new;
 	u32 i;
 
+	if (!retired)
+		return;
+	retired->n = 0;
 	for (i = 0; i < plan->n; i++) {
 		old = region_locked(s, plan->at[i]);
 		new = plan->region[i];
@@ -286,9 +294,11 @@ void dmr_index_publish(struct dmr_set *s, struct dmr_plan *plan)
 		WRITE_ONCE(s->nr_entries, s->nr_entries + (new ? new->n : 0) -
 			   (old ? old->n : 0));
 		if (old)
-			kvfree_rcu(old, rcu);
+			retired->region[retired->n++] = old;
 	}
 	plan->n = 0;
+	plan->retired = NULL;
+	call_rcu(&retired->rcu, free_retired);
 }
 
 /**
@@ -300,5 +310,7 @@ void dmr_index_publish(struct dmr_set *s, struct dmr_plan *plan)
 void dmr_index_abandon(struct dmr_plan *plan)
 {
 	while (plan->n)
-		kvfree(plan->region[--plan->n]);
+		dmr_region_free(plan->region[--plan->n]);
+	kfree(plan->retired);
+	plan->retired = NULL;
 }

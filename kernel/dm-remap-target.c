@@ -419,6 +419,9 @@ static int __init dmr_init(void)
 	unsigned int i;
 	int r;
 
+	r = dmr_mem_init();
+	if (r)
+		return r;
 	for (i = 0; i < ARRAY_SIZE(dmr_targets); i++) {
 		fill_target(&dmr_targets[i]);
 		r = dm_register_target(&dmr_targets[i]);
@@ -429,6 +432,7 @@ static int __init dmr_init(void)
 err:
 	while (i--)
 		dm_unregister_target(&dmr_targets[i]);
+	dmr_mem_exit();
 	return r;
 }
 
@@ -438,8 +442,9 @@ static void __exit dmr_exit(void)
 
 	for (i = 0; i < ARRAY_SIZE(dmr_targets); i++)
 		dm_unregister_target(&dmr_targets[i]);
-	/* kvfree_rcu() of the last regions */
+	/* The last regions that were replaced are freed by RCU. */
 	rcu_barrier();
+	dmr_mem_exit();
 }
 
 module_init(dmr_init);

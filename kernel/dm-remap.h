@@ -128,12 +128,10 @@ struct dmr_pcpu {
 /**
  * struct dmr_region - one region of the index, never changed once published
  *                     but for single values
- * @rcu: for freeing it
  * @n: number of entries
  * @mem: the arrays, laid out by dmr_region_view()
  */
 struct dmr_region {
-	struct rcu_head rcu;
 	u32 n;
 	u64 mem[];
 };
@@ -419,16 +417,38 @@ bool dmr_index_find(struct dmr_set *s, u64 unit, u64 *val, u32 *place);
 bool dmr_index_next(struct dmr_set *s, u64 *unit, u64 *val);
 int dmr_index_load(struct dmr_set *s, struct dmr_staged *all, u64 n);
 
+/* Regions that a batch has replaced, until no reader has them any more. */
+struct dmr_retired {
+	struct rcu_head rcu;
+	u32 n;
+	struct dmr_region *region[];
+};
+
+/**
+ * struct dmr_plan - the regions that a batch leads to
+ * @region: new regions, NULL for one that becomes empty
+ * @at: their numbers
+ * @n: how many
+ * @retired: room for those that they replace
+ */
 struct dmr_plan {
 	struct dmr_region *region[DMR_BATCH];
 	u64 at[DMR_BATCH];
 	u32 n;
+	struct dmr_retired *retired;
 };
 
 int dmr_index_prepare(struct dmr_set *s, struct dmr_plan *plan);
 void dmr_index_publish(struct dmr_set *s, struct dmr_plan *plan);
 void dmr_index_abandon(struct dmr_plan *plan);
 void dmr_index_sort(struct dmr_staged *all, u64 n);
+
+/* --- dm-remap-mem.c: memory for the regions of the index ----------------- */
+
+int dmr_mem_init(void);
+void dmr_mem_exit(void);
+struct dmr_region *dmr_region_alloc(u32 n, gfp_t gfp);
+void dmr_region_free(struct dmr_region *r);
 
 /* --- dm-remap-load.c: from the spares into memory ------------------------ */
 
