@@ -153,18 +153,6 @@ static int cmp_staged(const void *a, const void *b)
 	return 0;
 }
 
-/**
- * dmr_index_sort() - order changes by main unit, those without one last
- * @all: changes
- * @n: their number
- *
- * Context: any.
- */
-void dmr_index_sort(struct dmr_staged *all, u64 n)
-{
-	sort(all, n, sizeof(*all), cmp_staged, NULL);
-}
-
 /* Sorted changes of one region: how many of the @n at @all lie in it. */
 static u32 same_region(const struct dmr_staged *all, u64 n)
 {
@@ -185,36 +173,115 @@ static u64 apply_change(struct dmr_change *c, const struct dmr_staged *st)
 }
 
 /**
- * dmr_index_load() - fill an empty index
+ * dmr_index_count_begin() - begin to fill an empty index
  * @s: the set
- * @all: all its entries, sorted, no two of one unit
- * @n: their number
+ * @f: filled in; dmr_index_fill_end() is called in any case
  *
+ * Two walks over all entries: dmr_index_count() for each, then
+ * dmr_index_fill_begin(), then dmr_index_fill() for each, in any order. So there
+ * is never more memory in use than the index itself takes, and only what lies
+ * in one region has to be sorted.
  * Context: may sleep; nobody reads the index yet. Return: 0 or -ENOMEM.
  */
-int dmr_index_load(struct dmr_set *s, struct dmr_staged *all, u64 n)
+int dmr_index_count_begin(struct dmr_set *s, struct dmr_filling *f)
+{
+	f->left = kvcalloc(nr_regions(s), sizeof(*f->left), GFP_KERNEL);
+	return f->left ? 0 : -ENOMEM;
+}
+
+/**
+ * dmr_index_count() - announce an entry
+ * @f: the index that is being filled
+ * @unit: its main unit
+ *
+ * Context: any.
+ */
+void dmr_index_count(struct dmr_filling *f, u64 unit)
+{
+	f->left[unit >> DMR_REGION_SHIFT]++;
+}
+
+/**
+ * dmr_index_fill_begin() - make room for all entries that were announced
+ * @s: the set
+ * @f: the index that is being filled
+ *
+ * Context: may sleep. Return: 0; -ENOMEM; -EEXIST when a region has more entries
+ * than units.
+ */
+int dmr_index_fill_begin(struct dmr_set *s, struct dmr_filling *f)
 {
 	struct dmr_region *r;
-	struct dmr_rview v;
-	u64 i = 0;
-	u32 k, j;
+	u64 i;
 
-	while (i < n && all[i].indexed) {
-		k = same_region(all + i, n - i);
-		r = dmr_region_alloc(k, GFP_KERNEL);
+	for (i = 0; i < nr_regions(s); i++) {
+		if (!f->left[i])
+			continue;
+		if (f->left[i] > DMR_REGION_UNITS)
+			return -EEXIST;
+		r = dmr_region_alloc(f->left[i], GFP_KERNEL);
 		if (!r)
 			return -ENOMEM;
-		v = region_view(r);
-		for (j = 0; j < k; j++) {
-			v.key[j] = all[i + j].unit & DMR_REGION_MASK;
-			v.place[j] = all[i + j].place;
-			v.val[j] = all[i + j].val;
-		}
-		rcu_assign_pointer(s->tbl[all[i].unit >> DMR_REGION_SHIFT], r);
-		i += k;
+		rcu_assign_pointer(s->tbl[i], r);
+		s->nr_entries += r->n;
 	}
-	s->nr_entries = i;
 	return 0;
+}
+
+/**
+ * dmr_index_fill() - add an entry
+ * @s: the set
+ * @f: the index that is being filled
+ * @unit: its main unit, as announced
+ * @val: its value
+ * @place: its place in the table
+ *
+ * Context: any.
+ */
+void dmr_index_fill(struct dmr_set *s, struct dmr_filling *f, u64 unit, u64 val,
+		    u32 place)
+{
+	u64 at = unit >> DMR_REGION_SHIFT;
+	struct dmr_rview v;
+	u32 i;
+
+	v = region_view(rcu_dereference_protected(s->tbl[at], true));
+	i = v.n - f->left[at]--;
+	v.key[i] = unit & DMR_REGION_MASK;
+	v.place[i] = place;
+	v.val[i] = val;
+}
+
+/**
+ * dmr_index_fill_end() - sort what was added
+ * @s: the set
+ * @f: the index that was being filled; used up
+ * @twice: a unit that was added twice
+ *
+ * Context: may sleep. Return: 0; -EEXIST when @twice was set.
+ */
+int dmr_index_fill_end(struct dmr_set *s, struct dmr_filling *f, u64 *twice)
+{
+	struct dmr_rview v;
+	int r = 0;
+	u64 i;
+	u32 k;
+
+	for (i = 0; f->left && i < nr_regions(s) && !r; i++) {
+		v = region_view(rcu_dereference_protected(s->tbl[i], true));
+		/* After an error it may be there and not be full. */
+		if (!v.n || f->left[i])
+			continue;
+		dmr_region_sort(&v);
+		for (k = 1; k < v.n && !r; k++) {
+			if (v.key[k] != v.key[k - 1])
+				continue;
+			*twice = (i << DMR_REGION_SHIFT) + v.key[k];
+			r = -EEXIST;
+		}
+	}
+	kvfree(f->left);
+	return r;
 }
 
 /**
@@ -238,7 +305,7 @@ int dmr_index_prepare(struct dmr_set *s, struct dmr_plan *plan)
 				GFP_NOIO | __GFP_NOWARN);
 	if (!plan->retired)
 		return -ENOMEM;
-	dmr_index_sort(s->staged, s->nr_staged);
+	sort(s->staged, s->nr_staged, sizeof(*s->staged), cmp_staged, NULL);
 	while (i < s->nr_staged && s->staged[i].indexed) {
 		k = same_region(s->staged + i, s->nr_staged - i);
 		for (j = 0; j < k; j++)

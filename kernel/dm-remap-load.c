@@ -254,9 +254,9 @@ static int init_alloc(struct dmr_spare *sp)
 	return 0;
 }
 
-/* One entry into the bitmaps and the list for the index. */
-static int load_entry(struct dmr_set *s, const struct dmr_entry *e, u32 place,
-		      struct dmr_staged *st)
+/* Check an entry, mark what it uses, and announce it to the index. */
+static int take_entry(struct dmr_set *s, struct dmr_filling *f,
+		      const struct dmr_entry *e, u32 place)
 {
 	struct dmr_spare *sp = &s->spare[e->spare_idx];
 	int r;
@@ -272,22 +272,46 @@ static int load_entry(struct dmr_set *s, const struct dmr_entry *e, u32 place,
 		return -EILSEQ;
 	}
 	dmr_alloc_set(&s->places, place);
-	st->indexed = e->kind != DMR_KIND_BAD;
-	st->unit = st->indexed ? e->main_unit : e->spare_unit;
-	st->place = place;
-	st->old = e->spare_idx;
-	st->val = st->indexed ? dmr_val(e) : 0;
+	if (e->kind == DMR_KIND_BAD)
+		return 0;
 	if (e->kind == DMR_KIND_REMAP && sp->present &&
 	    !dmr_alloc_set(&sp->alloc, e->spare_unit)) {
 		DMERR("%s: unit %llu of spare %u is used twice",
 		      dm_device_name(s->md), e->spare_unit, e->spare_idx);
 		return -EILSEQ;
 	}
+	dmr_index_count(f, e->main_unit);
 	return 0;
 }
 
-static int load_leaf(struct dmr_set *s, const void *block, u32 no,
-		     struct dmr_staged *all, u64 *n)
+/* Put an entry into the index; all of them are valid by now. */
+static int index_entry(struct dmr_set *s, struct dmr_filling *f,
+		       const struct dmr_entry *e, u32 place)
+{
+	struct dmr_spare *sp = &s->spare[e->spare_idx];
+	u64 val;
+
+	if (e->kind == DMR_KIND_BAD) {
+		/*
+		 * It may overlap a remap: a crash can come between the two
+		 * leaves of one batch.
+		 */
+		if (sp->present)
+			dmr_alloc_set(&sp->alloc, e->spare_unit);
+		s->nr_bad++;
+		return 0;
+	}
+	val = dmr_val(e);
+	dmr_count_entry(s, val, 1);
+	dmr_index_fill(s, f, e->main_unit, val, place);
+	return 0;
+}
+
+typedef int (*dmr_entry_fn)(struct dmr_set *s, struct dmr_filling *f,
+			    const struct dmr_entry *e, u32 place);
+
+static int walk_leaf(struct dmr_set *s, struct dmr_filling *f,
+		     const void *block, u32 no, dmr_entry_fn fn)
 {
 	struct dmr_entry e;
 	u32 slot, used = 0;
@@ -303,7 +327,7 @@ static int load_leaf(struct dmr_set *s, const void *block, u32 no,
 			return -EILSEQ;
 		}
 		used++;
-		r = load_entry(s, &e, DMR_PLACE(no, slot), &all[(*n)++]);
+		r = fn(s, f, &e, DMR_PLACE(no, slot));
 		if (r)
 			return r;
 	}
@@ -315,67 +339,64 @@ static int load_leaf(struct dmr_set *s, const void *block, u32 no,
 	return 0;
 }
 
-/* Counts, bad spare units, and no main unit twice; then the index. */
-static int load_index(struct dmr_set *s, struct dmr_staged *all, u64 n)
+/* All entries of the table, by the best version of each leaf. */
+static int walk_table(struct dmr_scan *sc, struct dmr_filling *f, dmr_entry_fn fn)
 {
-	struct dmr_spare *sp;
-	u64 i;
+	u32 no;
+	int r = 0;
 
-	dmr_index_sort(all, n);
-	for (i = 0; i < n; i++) {
-		if (!all[i].indexed) {
-			/*
-			 * It may overlap a remap: a crash can come between the
-			 * two leaves of one batch.
-			 */
-			sp = &s->spare[all[i].old];
-			if (sp->present)
-				dmr_alloc_set(&sp->alloc, all[i].unit);
-			s->nr_bad++;
-			continue;
-		}
-		if (i && all[i].unit == all[i - 1].unit) {
-			DMERR("%s: unit %llu is mapped twice", dm_device_name(s->md),
-			      all[i].unit);
-			return -EILSEQ;
-		}
-		dmr_count_entry(s, all[i].val, 1);
+	for (no = 0; no < sc->s->nr_leaves && !r; no++)
+		r = walk_leaf(sc->s, f, sc->best + (u64)no * DMR_BLOCK_SIZE, no, fn);
+	return r;
+}
+
+/*
+ * Twice over all entries: to check and count them, and to put them into the
+ * index, which has exactly the memory that it needs then.
+ */
+static int load_index(struct dmr_scan *sc)
+{
+	struct dmr_set *s = sc->s;
+	struct dmr_filling f;
+	u64 twice = 0;
+	int r, end;
+
+	r = dmr_index_count_begin(s, &f);
+	if (!r)
+		r = walk_table(sc, &f, take_entry);
+	if (!r) {
+		r = dmr_index_fill_begin(s, &f);
+		if (r == -EEXIST)
+			DMERR("%s: more entries than units: some unit is mapped twice",
+			      dm_device_name(s->md));
 	}
-	return dmr_index_load(s, all, n);
+	if (!r)
+		r = walk_table(sc, &f, index_entry);
+	end = dmr_index_fill_end(s, &f, &twice);
+	if (!r && end)
+		DMERR("%s: unit %llu is mapped twice", dm_device_name(s->md), twice);
+	r = r ?: end;
+	return r == -EEXIST ? -EILSEQ : r;
 }
 
 static int load_table(struct dmr_set *s)
 {
-	struct dmr_staged *all = NULL;
 	struct dmr_scan sc = { };
-	u64 n = 0, max = 0;
-	u32 no;
 	int r;
 
 	r = dmr_scan_table(&sc, s);
-	if (r)
-		goto out;
-	/*
-	 * A copy that can't be read now may be of a commit that a crash cut off,
-	 * one ahead of the others, and be readable again some day.
-	 */
-	s->seq_step = sc.unseen ? 2 : 1;
-	for (no = 0; no < s->nr_leaves; no++)
-		max += dmr_leaf_used(sc.best + (u64)no * DMR_BLOCK_SIZE);
-	/* A leaf that lies about its count is found by load_leaf(). */
-	max += DMR_LEAF_ENTRIES;
-	all = kvmalloc_array(max, sizeof(*all), GFP_KERNEL);
-	r = all ? 0 : -ENOMEM;
-	for (no = 0; no < s->nr_leaves && !r; no++) {
-		s->leaf_seq[no] = sc.seq[no];
-		r = load_leaf(s, sc.best + (u64)no * DMR_BLOCK_SIZE, no, all, &n);
+	if (!r) {
+		/*
+		 * A copy that can't be read now may be of a commit that a crash
+		 * cut off, one ahead of the others, and be readable again some
+		 * day.
+		 */
+		s->seq_step = sc.unseen ? 2 : 1;
+		memcpy(s->leaf_seq, sc.seq, s->nr_leaves * sizeof(u64));
+		r = load_index(&sc);
 	}
 	if (!r)
-		r = load_index(s, all, n);
-	if (!r)
 		dmr_scan_repair(&sc);
-out:
-	kvfree(all);
 	dmr_scan_free(&sc);
 	return r;
 }

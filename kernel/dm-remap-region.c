@@ -52,6 +52,35 @@ u32 dmr_region_lower(const struct dmr_rview *v, u32 off)
 	return lo;
 }
 
+/* Move entry @i down, in steps of @gap, to where it belongs. */
+static void sink(const struct dmr_rview *v, u32 i, u32 gap)
+{
+	u32 place = v->place[i];
+	u64 val = v->val[i];
+	u16 key = v->key[i];
+
+	for (; i >= gap && v->key[i - gap] > key; i -= gap) {
+		v->key[i] = v->key[i - gap];
+		v->place[i] = v->place[i - gap];
+		v->val[i] = v->val[i - gap];
+	}
+	v->key[i] = key;
+	v->place[i] = place;
+	v->val[i] = val;
+}
+
+/* Shell sort with Knuth's gaps: three arrays at once, and no memory. */
+void dmr_region_sort(const struct dmr_rview *v)
+{
+	u32 gap = 1, i;
+
+	while (gap < v->n / 3)
+		gap = 3 * gap + 1;
+	for (; gap; gap /= 3)
+		for (i = gap; i < v->n; i++)
+			sink(v, i, gap);
+}
+
 /* The value that makes the next unit part of the same run. */
 static u64 follower(u64 val)
 {

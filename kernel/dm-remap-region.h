@@ -103,6 +103,14 @@ struct dmr_rview dmr_region_view(void *mem, u32 n);
 u32 dmr_region_lower(const struct dmr_rview *v, u32 off);
 
 /**
+ * dmr_region_sort() - order entries by their keys
+ * @v: a region whose keys may stand in any order, at most DMR_REGION_UNITS
+ *
+ * Context: any.
+ */
+void dmr_region_sort(const struct dmr_rview *v);
+
+/**
  * dmr_region_run() - what is at an offset, and for how long
  * @v: the region
  * @off: offset of a unit in the region

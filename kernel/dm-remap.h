@@ -415,7 +415,21 @@ void dmr_index_exit(struct dmr_set *s);
 u64 dmr_index_run(struct dmr_set *s, u64 unit, u64 max, u64 *val);
 bool dmr_index_find(struct dmr_set *s, u64 unit, u64 *val, u32 *place);
 bool dmr_index_next(struct dmr_set *s, u64 *unit, u64 *val);
-int dmr_index_load(struct dmr_set *s, struct dmr_staged *all, u64 n);
+
+/**
+ * struct dmr_filling - an index that is being filled
+ * @left: how many entries of each region are still to come
+ */
+struct dmr_filling {
+	u32 *left;
+};
+
+int dmr_index_count_begin(struct dmr_set *s, struct dmr_filling *f);
+void dmr_index_count(struct dmr_filling *f, u64 unit);
+int dmr_index_fill_begin(struct dmr_set *s, struct dmr_filling *f);
+void dmr_index_fill(struct dmr_set *s, struct dmr_filling *f, u64 unit, u64 val,
+		    u32 place);
+int dmr_index_fill_end(struct dmr_set *s, struct dmr_filling *f, u64 *twice);
 
 /* Regions that a batch has replaced, until no reader has them any more. */
 struct dmr_retired {
@@ -441,7 +455,6 @@ struct dmr_plan {
 int dmr_index_prepare(struct dmr_set *s, struct dmr_plan *plan);
 void dmr_index_publish(struct dmr_set *s, struct dmr_plan *plan);
 void dmr_index_abandon(struct dmr_plan *plan);
-void dmr_index_sort(struct dmr_staged *all, u64 n);
 
 /* --- dm-remap-mem.c: memory for the regions of the index ----------------- */
 

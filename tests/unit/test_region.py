@@ -164,3 +164,21 @@ def test_merge_is_like_updating_a_dictionary(model, changes):
     assert contents(new) == expected
     assert list(contents(new)) == sorted(expected)
     assert contents(v) == model
+
+
+@given(
+    st.lists(offsets(), max_size=60) | st.permutations(range(0, UNITS, 37)),
+    st.randoms(use_true_random=False),
+)
+def test_sort_orders_all_three_arrays_together(keys, random):
+    n = len(keys)
+    memory = ffi.new("u64[]", max(1, -(-lib.dmr_region_bytes(n) // 8)))
+    v = ffi.new("struct dmr_rview *", lib.dmr_region_view(memory, n))
+    entries = [(key, random.getrandbits(64), random.getrandbits(32)) for key in keys]
+    for i, (key, val, place) in enumerate(entries):
+        v.key[i], v.val[i], v.place[i] = key, val, place
+    lib.dmr_region_sort(v)
+    after = [(v.key[i], v.val[i], v.place[i]) for i in range(n)]
+    assert list(v.key[0:n]) == sorted(keys)
+    # a key may stand there twice: its entries in any order
+    assert sorted(after) == sorted(entries)
