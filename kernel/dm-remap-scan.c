@@ -23,15 +23,19 @@ static u64 *scan_found(struct dmr_scan *sc, unsigned int spare, unsigned int k,
 static void scan_leaf(struct dmr_scan *sc, unsigned int spare, unsigned int k,
 		      u32 no, const void *block)
 {
-	u64 seq;
+	void *best = sc->best + (u64)no * DMR_BLOCK_SIZE;
+	u64 seq = sc->seq[no];
 
-	if (dmr_leaf_check(block, sc->s->uuid, no))
-		return;
-	seq = dmr_leaf_seq(block);
+	/* Most are the same as the first; that is sooner seen than a checksum. */
+	if (!seq || memcmp(best, block, DMR_BLOCK_SIZE)) {
+		if (dmr_leaf_check(block, sc->s->uuid, no))
+			return;
+		seq = dmr_leaf_seq(block);
+	}
 	*scan_found(sc, spare, k, no) = seq;
 	if (seq > sc->seq[no]) {
 		sc->seq[no] = seq;
-		memcpy(sc->best + (u64)no * DMR_BLOCK_SIZE, block, DMR_BLOCK_SIZE);
+		memcpy(best, block, DMR_BLOCK_SIZE);
 	}
 }
 
