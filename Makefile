@@ -191,8 +191,8 @@ build/bench/bench-%: tests/bench/%.c
 	@gcc -O2 -Wall -Wextra -Werror -static -o $@ $< -luring
 
 .PHONY: bench
-bench: setup ## count instructions per I/O against dm-linear, in a VM for each of KERNELS
-	@$(MAKE) --no-print-directory -s build/bench/bench-io build/bench/bench-remap
+bench: setup ## count instructions per I/O against dm-linear, and what large tables cost, in a VM for each of KERNELS
+	@$(MAKE) --no-print-directory -s build/bench/bench-io build/bench/bench-remap build/bench/bench-scale
 	@for kver in $(foreach series,$(KERNELS),$(call release,$(series))); do \
 		$(MAKE) --no-print-directory build/module/$$kver/kernel/dm-remap.ko KVER=$$kver || exit; \
 	done

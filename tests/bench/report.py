@@ -11,29 +11,29 @@ from tests.bench import plan
 from tests.bench.results import Row
 from tests.bench.trace import Profile
 
-_console = Console()
+console = Console()
 
 
 @contextlib.contextmanager
 def progress(kernel: str) -> Iterator[Callable[[str], None]]:
     """Tell on one line what is going on; a file gets a line for each kernel."""
-    if not _console.is_terminal:
-        _console.print(f"measuring on {kernel}")
+    if not console.is_terminal:
+        console.print(f"measuring on {kernel}")
         yield lambda _: None
         return
-    with _console.status(kernel) as status:
+    with console.status(kernel) as status:
         yield lambda what: status.update(f"{kernel}: {what}")
 
 
 def show(rows: Sequence[Row]) -> None:
     """Print a table for each kernel."""
     for kernel in dict.fromkeys(row.kernel for row in rows):
-        _console.print(_table(kernel, [row for row in rows if row.kernel == kernel]))
+        console.print(_table(kernel, [row for row in rows if row.kernel == kernel]))
 
 
 def show_functions(kernel: str, profiles: Sequence[Profile]) -> None:
     """Print the functions in which dm-remap and dm-linear differ; `profiles` begins with that."""
-    table = _empty_table(f"Linux {kernel}: instructions of one I/O where they differ")
+    table = empty_table(f"Linux {kernel}: instructions of one I/O where they differ")
     table.add_column("function", no_wrap=True)
     for profile in profiles:
         table.add_column(profile.device, justify="right", no_wrap=True)
@@ -44,23 +44,23 @@ def show_functions(kernel: str, profiles: Sequence[Profile]) -> None:
     for name, row in sorted(counts.items(), key=lambda item: -abs(item[1][1] - item[1][0])):
         if max(row) - min(row) >= 0.5:
             table.add_row(name, *(f"{count:.1f}" for count in row))
-    _console.print(table)
+    console.print(table)
 
 
 def show_lines(device: str, lines: Mapping[str, float]) -> None:
     """Print how many instructions each source line of the module takes."""
-    table = _empty_table(f"{device}: by source line")
+    table = empty_table(f"{device}: by source line")
     table.add_column("line", no_wrap=True)
     table.add_column("insns", justify="right")
     for line, count in sorted(lines.items(), key=_place):
         table.add_row(line, f"{count:.0f}")
     table.add_section()
     table.add_row("all", f"{sum(lines.values()):.0f}")
-    _console.print(table)
+    console.print(table)
 
 
-def _empty_table(title: str) -> Table:
-    # As narrow as it can be: the figures shall fit a terminal of 80 columns.
+def empty_table(title: str) -> Table:
+    """A table as narrow as it can be: the figures shall fit a terminal of 80 columns."""
     return Table(
         title=title,
         title_justify="left",
@@ -77,7 +77,7 @@ def _place(item: tuple[str, float]) -> tuple[str, int]:
 
 
 def _table(kernel: str, rows: Sequence[Row]) -> Table:
-    table = _empty_table(f"Linux {kernel}: instructions per I/O")
+    table = empty_table(f"Linux {kernel}: instructions per I/O")
     table.add_column("workload", no_wrap=True)
     table.add_column("case", no_wrap=True)
     for heading in ("insns", "more", "ratio", "spread", "goal"):

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tests.bench import guest, plan
+from tests.bench.scale.figures import Figure
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,11 @@ def _row(
     )
 
 
-def write(rows: Sequence[Row], path: Path) -> None:
-    """Write bench.json: a list of rows."""
+def write(rows: Sequence[Row], figures: Sequence[Figure], path: Path) -> None:
+    """Write bench.json, a list: rows, which have a "ratio", and figures, which have a "measure"."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = ",\n".join("  " + json.dumps(asdict(row)) for row in rows)
+    all_rows = [asdict(row) for row in rows] + [asdict(figure) for figure in figures]
+    lines = ",\n".join("  " + json.dumps(row) for row in all_rows)
     path.write_text(f"[\n{lines}\n]\n")
 
 

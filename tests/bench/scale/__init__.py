@@ -1,0 +1,1 @@
+"""What a large table costs: loading it, keeping it in memory, adding to it."""
