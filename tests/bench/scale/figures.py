@@ -55,14 +55,13 @@ def _of_sample(kernel: str, sample: Sample) -> Iterator[Figure]:
         ("whole", sample.whole),
     ):
         if cost:
-            yield figure(f"{name}-remaps", cost.units, "units")
             yield figure(name, cost.instructions, "instructions")
             yield figure(f"{name}-commits", cost.commits, "commits")
-            yield figure(f"{name}-metadata-writes", cost.metadata_writes, "writes")
-            yield figure(f"{name}-device-writes", cost.device_writes, "writes")
+            yield figure(f"{name}-meta-writes", cost.metadata_writes, "writes")
+            yield figure(f"{name}-writes", cost.device_writes, "writes")
     if sample.single and sample.together:
         ratio = sample.together.metadata_writes / sample.single.metadata_writes
-        yield figure("group-metadata-writes", ratio, "ratio", plan.GROUP_LIMIT)
+        yield figure("group-meta-writes", ratio, "ratio", plan.GROUP_LIMIT)
 
 
 def _of_all(kernel: str, samples: Sequence[Sample]) -> Iterator[Figure]:

@@ -37,7 +37,6 @@ class Cost:
     has counted: metadata, and the data of each unit.
     """
 
-    units: float
     instructions: float
     commits: float
     metadata_writes: float
@@ -154,7 +153,6 @@ def _fail(
     # Of single writes, what one of them takes; the first also reads a leaf, others are alike.
     each = count if how == "single" else 1
     return Cost(
-        units / each,
         statistics.median(float(line) for line in lines),
         (after["commits"] - before["commits"]) / each,
         (after["commit_writes"] - before["commit_writes"]) / each,

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from tests.bench.report import console, empty_table
 from tests.bench.scale.figures import Figure
 
-_MANY = 1e7
+# From here on in millions, and below not to the hundredth.
+_MANY, _EXACT = 1e6, 1e3
 
 
 def show(figures: Sequence[Figure]) -> None:
@@ -45,6 +46,6 @@ def _cell(figure: Figure) -> str:
 
 
 def _number(value: float, unit: str) -> str:
-    if unit in ("instructions", "bytes") and value >= _MANY / 10:
-        return f"{value / 1e6:.{0 if value >= _MANY else 2}f}M"
-    return f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
+    if unit in ("instructions", "bytes") and value >= _MANY:
+        return f"{value / 1e6:.2f}M" if value < 100 * _MANY else f"{value / 1e6:.0f}M"
+    return f"{value:,.0f}" if value == int(value) or value >= _EXACT else f"{value:,.2f}"
