@@ -8,6 +8,8 @@ import pytest
 
 from tests.kernel.lib.blockdev import NullBlk, ScsiDebug
 from tests.kernel.lib.kmsg import KernelLog, mark_test
+from tests.kernel.lib.remap import RemapDevice
+from tests.kernel.lib.setup import QUICK, Disks, disks
 
 # A test that wants more says so: @pytest.mark.timeout(600)
 TEST_SECONDS = 120
@@ -67,3 +69,31 @@ def scsi_debug() -> Iterator[ScsiDebug]:
     """A SCSI disk in memory of 64 MiB which will report 16 medium errors from sector 4096 on."""
     with ScsiDebug(medium_error_start=4096, medium_error_count=16) as disk:
         yield disk
+
+
+@pytest.fixture
+def spare() -> Iterator[NullBlk]:
+    """A spare of 16 MiB."""
+    with NullBlk(size_mb=16) as disk:
+        yield disk
+
+
+@pytest.fixture
+def dm(null_blk: NullBlk, spare: NullBlk) -> Iterator[RemapDevice]:
+    """The 64 MiB of `null_blk` under dm-remap with one spare, and hardly any pauses."""
+    with RemapDevice(null_blk, spare, opts=QUICK) as device:
+        yield device
+
+
+@pytest.fixture
+def two() -> Iterator[Disks]:
+    """A main disk and one spare."""
+    with disks() as made:
+        yield made
+
+
+@pytest.fixture
+def three() -> Iterator[Disks]:
+    """A main disk and two spares."""
+    with disks(spares=2) as made:
+        yield made

@@ -24,10 +24,10 @@ from tests.kernel.lib.lio import LoopedScsi
 from tests.kernel.lib.remap import RemapDevice
 from tests.kernel.lib.retry import wait_until
 from tests.kernel.lib.run import CommandError, run
+from tests.kernel.lib.setup import QUICK
 
 MIB = 1 << 20
 
-QUICK = {"retries": 2, "backoff_ms": 1}
 # Pauses long enough that a test can make a sector readable again between two attempts.
 PATIENT = {"retries": 6, "backoff_ms": 100}
 
@@ -37,20 +37,6 @@ KERNEL = tuple(int(part) for part in platform.release().split(".")[:2])
 def pattern(length: int, seed: int = 1) -> bytes:
     """Bytes of which no sector is like another."""
     return random.Random(seed).randbytes(length)
-
-
-@pytest.fixture
-def spare() -> Iterator[NullBlk]:
-    """A spare of 16 MiB."""
-    with NullBlk(size_mb=16) as disk:
-        yield disk
-
-
-@pytest.fixture
-def dm(null_blk: NullBlk, spare: NullBlk) -> Iterator[RemapDevice]:
-    """The 64 MiB of `null_blk` under dm-remap with one spare."""
-    with RemapDevice(null_blk, spare, opts=QUICK) as device:
-        yield device
 
 
 def flushes(device: BlockDevice) -> int:

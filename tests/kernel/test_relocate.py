@@ -3,29 +3,19 @@
 import errno
 import random
 import threading
-from collections.abc import Iterator
 
 import pytest
 
 from pyctl.errors import DmError
 from tests.kernel.lib.background import Background, in_flight
-from tests.kernel.lib.blockdev import SECTOR, NullBlk
+from tests.kernel.lib.blockdev import SECTOR
 from tests.kernel.lib.directio import DirectFile, pread, pwrite
 from tests.kernel.lib.dm import DmDevice, Linear
 from tests.kernel.lib.faults import Delay
 from tests.kernel.lib.metadata import DATA_START
 from tests.kernel.lib.retry import wait_until
 from tests.kernel.lib.run import run
-from tests.kernel.lib.setup import QuickRemap, disks, eio, patient, pattern
-
-Disks = tuple[NullBlk, ...]
-
-
-@pytest.fixture
-def two() -> Iterator[Disks]:
-    """A main disk and one spare."""
-    with disks() as made:
-        yield made
+from tests.kernel.lib.setup import Disks, QuickRemap, disks, eio, patient, pattern
 
 
 def sentence(dm: DmDevice, *words: object) -> tuple[int, str]:

@@ -7,7 +7,6 @@ import errno
 import json
 import os
 import random
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,10 @@ from tests.kernel.lib.ioctl import Partition
 from tests.kernel.lib.remap import RemapDevice
 from tests.kernel.lib.retry import must_end, wait_until
 from tests.kernel.lib.run import run
+from tests.kernel.lib.setup import QUICK
 
 MIB = 1 << 20
 
-# Retries of reads without long pauses: what these tests read never becomes readable.
-QUICK = {"retries": 2, "backoff_ms": 1}
 
 UNBOUND_CPUS = Path("/sys/devices/virtual/workqueue/cpumask")
 CGROUP = Path("/sys/fs/cgroup")
@@ -44,20 +42,6 @@ def drain_both_epochs(dm: RemapDevice) -> None:
     for sector in (5000, 5001):
         must_end(partial(dm.message, "remap", sector), "the wait for I/O that is under way")
     assert dm.status_fields().used == remapped + 2
-
-
-@pytest.fixture
-def spare() -> Iterator[NullBlk]:
-    """A spare of 16 MiB."""
-    with NullBlk(size_mb=16) as disk:
-        yield disk
-
-
-@pytest.fixture
-def dm(null_blk: NullBlk, spare: NullBlk) -> Iterator[RemapDevice]:
-    """The 64 MiB of `null_blk` under dm-remap with one spare."""
-    with RemapDevice(null_blk, spare, opts=QUICK) as device:
-        yield device
 
 
 def test_trap_01_one_error_is_counted_once_and_nothing_waits_for_ever(

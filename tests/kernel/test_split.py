@@ -17,18 +17,10 @@ from tests.kernel.lib.ioctl import discard, zero_out
 from tests.kernel.lib.kmsg import KernelLog
 from tests.kernel.lib.metadata import DATA_START, Metadata
 from tests.kernel.lib.run import run
-from tests.kernel.lib.setup import QuickRemap, disks, patient, pattern, refused
+from tests.kernel.lib.setup import Disks, QuickRemap, patient, pattern, refused
 
-Disks = tuple[NullBlk, ...]
 FIRST = 4096
 COUNT = 2048  # 1 MiB
-
-
-@pytest.fixture
-def two() -> Iterator[Disks]:
-    """A main disk and one spare."""
-    with disks() as made:
-        yield made
 
 
 @pytest.fixture

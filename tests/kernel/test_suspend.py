@@ -3,30 +3,21 @@
 import random
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from tests.kernel.lib.background import Background, in_flight
-from tests.kernel.lib.blockdev import SECTOR, NullBlk
+from tests.kernel.lib.blockdev import SECTOR
 from tests.kernel.lib.directio import DirectFile, pread, pwrite
 from tests.kernel.lib.dm import DmDevice
 from tests.kernel.lib.faults import Delay, FaultyDevice
 from tests.kernel.lib.retry import wait_until
 from tests.kernel.lib.run import CommandError, run
-from tests.kernel.lib.setup import QuickRemap, disks, eio, pattern
+from tests.kernel.lib.setup import Disks, QuickRemap, eio, pattern
 
-Disks = tuple[NullBlk, ...]
 # One pause of 10 s. A suspend must not wait for it; 5 s is far from both in a slow guest.
 LONG_PAUSE = {"retries": 1, "backoff_ms": 10000}
 GUARD = 5
-
-
-@pytest.fixture
-def two() -> Iterator[Disks]:
-    """A main disk and one spare."""
-    with disks() as made:
-        yield made
 
 
 def _read_failed(dm: DmDevice, sector: int, results: list[bytes | int]) -> None:

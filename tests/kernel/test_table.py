@@ -22,6 +22,7 @@ from tests.kernel.lib.remap import RemapDevice
 from tests.kernel.lib.retry import retry, wait_until
 from tests.kernel.lib.run import CommandError, run
 from tests.kernel.lib.setup import (
+    Disks,
     QuickRemap,
     disks,
     eio,
@@ -32,15 +33,7 @@ from tests.kernel.lib.setup import (
 )
 from tests.vm import paths
 
-Disks = tuple[NullBlk, ...]
 _PARAMETERS = Path("/sys/module/dm_remap/parameters")
-
-
-@pytest.fixture
-def two() -> Iterator[Disks]:
-    """A main disk and one spare."""
-    with disks() as made:
-        yield made
 
 
 @contextlib.contextmanager

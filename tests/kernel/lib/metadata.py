@@ -43,6 +43,13 @@ class Metadata:
         for copy in ALL_COPIES:
             pwrite(self.spare, slot_sector(copy), superblock.encode(copy))
 
+    def format(self, planned: Superblock) -> None:
+        """Make a spare of a blank one, as the tools do."""
+        leaves = b"".join(Leaf(n).encode(planned.set_uuid) for n in range(planned.nr_leaves))
+        for copy in ALL_COPIES:
+            pwrite(self.spare, self.leaf_sector(copy), leaves)
+        self.put_superblock(planned)
+
     def leaf_sector(self, replica: int, number: int = 0) -> int:
         """Where a leaf is."""
         return slot_sector(replica) + (1 + number) * BLOCK_SECTORS

@@ -20,6 +20,12 @@ from tests.kernel.lib.retry import retry
 MAIN_MB = 16
 SPARE_MB = 8
 
+# Retries of reads without long pauses, for what never becomes readable.
+QUICK = {"retries": 2, "backoff_ms": 1}
+
+# The main disk and its spares.
+Disks = tuple[NullBlk, ...]
+
 
 class QuickRemap(RemapDevice):
     """A RemapDevice that is driven by libdevmapper in this process.
@@ -81,9 +87,7 @@ def target_lines(table: str) -> list[TargetLine]:
 
 
 @contextlib.contextmanager
-def disks(
-    spares: int = 1, blocksize: int = 512, **options: object
-) -> Iterator[tuple[NullBlk, ...]]:
+def disks(spares: int = 1, blocksize: int = 512, **options: object) -> Iterator[Disks]:
     """A main disk and its spares. Options are those of NullBlk."""
     with contextlib.ExitStack() as stack:
         sizes = [MAIN_MB] + [SPARE_MB] * spares
