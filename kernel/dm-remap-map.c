@@ -149,21 +149,35 @@ static int dmr_map_slow(struct dmr_set *s, struct bio *bio, struct dmr_bio *db)
 	return DM_MAPIO_SUBMITTED;
 }
 
+/* A spare that is out of use gets no flush: did it lose what needs one? */
+static int dmr_flush_gone(struct dmr_set *s, struct bio *bio, struct dmr_bio *db,
+			  struct dmr_spare *sp)
+{
+	if (READ_ONCE(sp->unflushed)) {
+		dmr_set_fail(s, "a spare went with writes that it had not flushed");
+		return DM_MAPIO_KILL;
+	}
+	db->at = DMR_AT_US;
+	bio_endio(bio);
+	return DM_MAPIO_SUBMITTED;
+}
+
 /* An empty flush: core sends one per device, numbered. */
 static int dmr_map_flush(struct dmr_table *t, struct bio *bio,
 			 struct dmr_bio *db)
 {
 	unsigned int nr = dm_bio_get_target_bio_nr(bio);
 	struct dmr_set *s = t->set;
+	struct dmr_spare *sp = nr ? &s->spare[t->set_idx[nr - 1]] : NULL;
 
 	db->flags = bio->bi_flags;
 	if (READ_ONCE(s->failed))
 		return DM_MAPIO_KILL;
-	if (nr && !dmr_spare_usable(s, t->set_idx[nr - 1])) {
-		db->at = DMR_AT_US;
-		bio_endio(bio);
-		return DM_MAPIO_SUBMITTED;
-	}
+	if (sp && !READ_ONCE(sp->present))
+		return dmr_flush_gone(s, bio, db, sp);
+	/* If it fails, the set does; writes that end from now on need another. */
+	if (sp)
+		WRITE_ONCE(sp->unflushed, false);
 	preempt_disable();
 	db->epoch = READ_ONCE(s->epoch);
 	this_cpu_inc(s->pcpu->inflight[db->epoch]);
@@ -201,6 +215,17 @@ int dmr_map(struct dm_target *ti, struct bio *bio)
 	db->iter = bio->bi_iter;
 	bio_set_dev(bio, s->main);
 	return DM_MAPIO_REMAPPED;
+}
+
+/* A bio that a spare has done ended well: is it in a volatile cache there? */
+static void dmr_note_unflushed(struct dmr_set *s, struct bio *bio,
+			       struct dmr_bio *db)
+{
+	struct dmr_spare *sp = &s->spare[db->at - DMR_AT_SPARE];
+
+	if (op_is_write(bio_op(bio)) &&
+	    !(bio->bi_opf & (REQ_PREFLUSH | REQ_FUA)) && !READ_ONCE(sp->unflushed))
+		WRITE_ONCE(sp->unflushed, true);
 }
 
 /* A bio came back with an error. Keep it if there is something we can do. */
@@ -255,6 +280,8 @@ int dmr_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 	this_cpu_dec(s->pcpu->inflight[db->epoch]);
 	if (unlikely(*error))
 		return dmr_failed(s, bio, db, *error);
+	if (unlikely(db->at != DMR_AT_MAIN))
+		dmr_note_unflushed(s, bio, db);
 	this_cpu_inc(s->pcpu->done[op_is_write(bio_op(bio))]);
 	return DM_ENDIO_DONE;
 }

@@ -262,6 +262,7 @@ static blk_status_t move_off(struct dmr_set *s, struct bio *bio, u64 off, u64 n,
 static blk_status_t write_run(struct dmr_set *s, struct bio *bio, u64 off, u64 n,
 			      u64 unit, u64 val)
 {
+	blk_status_t status;
 	struct dmr_entry e;
 
 	if (!val)
@@ -274,8 +275,11 @@ static blk_status_t write_run(struct dmr_set *s, struct bio *bio, u64 off, u64 n
 		return move_off(s, bio, off, n, unit);
 	if (e.flags & DMR_ENTRY_UNKNOWN)
 		return fill_unknown(s, bio, off, n, &e);
-	return write_halves(s, bio, off, n, s->spare[e.spare_idx].bdev,
-			    dmr_unit_to_sector(s, e.spare_unit), unit);
+	status = write_halves(s, bio, off, n, s->spare[e.spare_idx].bdev,
+			      dmr_unit_to_sector(s, e.spare_unit), unit);
+	if (!(bio->bi_opf & REQ_FUA))
+		WRITE_ONCE(s->spare[e.spare_idx].unflushed, true);
+	return status;
 }
 
 static blk_status_t redirect(struct dmr_set *s, struct bio *bio, u64 unit,

@@ -140,6 +140,7 @@ struct dmr_region {
  * struct dmr_spare - one spare of a live set
  * @bdev: the device, NULL when it is missing
  * @present: in sync and in use: the data path may go there
+ * @unflushed: bios have ended well that wrote to it since its last flush began
  * @sb: its superblock
  * @alloc: bitmap of its units, under engine_lock
  * @alloc_mem: memory of @alloc
@@ -148,6 +149,7 @@ struct dmr_region {
 struct dmr_spare {
 	struct block_device *bdev;
 	bool present;
+	bool unflushed;
 	struct dmr_sb sb;
 	struct dmr_alloc alloc;
 	void *alloc_mem;

@@ -5,7 +5,6 @@
 
 import contextlib
 import errno
-import os
 import platform
 import random
 import threading
@@ -37,11 +36,6 @@ KERNEL = tuple(int(part) for part in platform.release().split(".")[:2])
 def pattern(length: int, seed: int = 1) -> bytes:
     """Bytes of which no sector is like another."""
     return random.Random(seed).randbytes(length)
-
-
-def flushes(device: BlockDevice) -> int:
-    """How many flushes a disk has completed."""
-    return int((device.sysfs / "stat").read_text().split()[15])
 
 
 def write_merges(device: BlockDevice) -> int:
@@ -473,43 +467,3 @@ def test_discard_keeps_the_mapping(dm: RemapDevice, null_blk: NullBlk) -> None:
     dm.write(1000, pattern(16 * SECTOR, seed=2))
     assert dm.read(1000, 16) == pattern(16 * SECTOR, seed=2)
     assert dm.remapped() == {1003, 1004}
-
-
-def test_flush_reaches_all_devices(null_blk: NullBlk) -> None:
-    with (
-        NullBlk(cache_size=1) as main,
-        NullBlk(size_mb=16, cache_size=1) as first,
-        NullBlk(size_mb=16, cache_size=1) as second,
-        RemapDevice(main, first, second, opts=QUICK) as dm,
-        DirectFile(dm) as file,
-    ):
-        before = [flushes(disk) for disk in (main, first, second)]
-        file.pwrite(0, pattern(SECTOR))
-        file.fsync()
-        assert all(
-            flushes(disk) > count for disk, count in zip((main, first, second), before, strict=True)
-        )
-
-
-def test_fua_is_kept_on_the_way_to_the_spare() -> None:
-    """Without FUA of its own a disk flushes its cache after such a write, and counts that."""
-    with (
-        NullBlk(cache_size=1) as main,
-        NullBlk(size_mb=16, cache_size=1) as spare,
-        RemapDevice(main, spare, opts=QUICK) as dm,
-        DirectFile(dm) as file,
-    ):
-        main.add_bad(1000)
-        file.pwrite(1000 * SECTOR, pattern(SECTOR))
-        before = flushes(spare)
-        file.pwrite(1000 * SECTOR, pattern(SECTOR, seed=2), os.RWF_DSYNC)
-        assert flushes(spare) > before
-        before = flushes(main)
-        file.pwrite(2000 * SECTOR, pattern(SECTOR, seed=2), os.RWF_DSYNC)
-        assert flushes(main) > before
-        # The redirect engine keeps it, too.
-        main.add_bad(3000)
-        before = flushes(main)
-        file.pwrite(2996 * SECTOR, pattern(8 * SECTOR), os.RWF_DSYNC)
-        assert flushes(main) > before
-        assert dm.read(2996, 8) == pattern(8 * SECTOR)

@@ -13,6 +13,7 @@ SECTOR = 512
 
 _CONFIGFS = Path("/sys/kernel/config/nullb")
 _SCSI_BUS = Path("/sys/bus/pseudo/drivers/scsi_debug")
+_SCSI_DEBUGFS = Path("/sys/kernel/debug/scsi_debug")
 _numbers = itertools.count()
 
 
@@ -39,6 +40,11 @@ class BlockDevice:
     def size(self) -> int:
         """Its size in bytes."""
         return self.sectors * SECTOR
+
+    @property
+    def flushes(self) -> int:
+        """How many flushes it has completed."""
+        return int((self.sysfs / "stat").read_text().split()[15])
 
     def queue(self, limit: str) -> int:
         """One of the numbers in its queue folder, such as logical_block_size."""
@@ -129,6 +135,19 @@ class ScsiDebug(BlockDevice):
     def set_opts(self, opts: int) -> None:
         """Set the bit mask that switches kinds of errors on and off."""
         (_SCSI_BUS / "opts").write_text(str(opts))
+
+    def fail_command(self, opcode: int, key: int, asc: int, ascq: int) -> None:
+        """Have every command of a kind fail with sense data (since Linux 6.7)."""
+        sense = f"{key:#x} {asc:#x} {ascq:#x}"
+        self._errors.write_text(f"2 1 {opcode:#x} 0 0 0x2 {sense}\n")
+
+    def allow_command(self, opcode: int) -> None:
+        """Have a kind of command work again."""
+        self._errors.write_text(f"- 2 {opcode:#x}\n")
+
+    @property
+    def _errors(self) -> Path:
+        return _SCSI_DEBUGFS / self.hctl / "error"
 
     @property
     def hctl(self) -> str:
