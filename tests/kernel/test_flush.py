@@ -84,7 +84,8 @@ def test_trap_24_failed_flush_of_a_spare_fails_fsync_and_all_writes_after_it() -
     """What the spare has not flushed is lost, perhaps: nothing may build upon it.
 
     A later flush may well succeed: the spare has dropped what it could not write. So the set takes
-    no more writes, until somebody has looked at it and activated it anew.
+    no more writes, until somebody has looked at it and activated it anew. Seen to fail with
+    tests/mistakes/24_flush_error_is_dropped.patch.
     """
     with (
         disks(cache_size=1) as (main, spare),
