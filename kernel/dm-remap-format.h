@@ -185,7 +185,10 @@ enum dmr_kind {
 	DMR_KIND_NR,
 };
 
-/* The data of a remapped unit is unknown: reads fail until it is written. */
+/*
+ * The data of a unit is unknown: reads fail until it is written. On an entry of
+ * kind LOST: main is not asked, because what it holds may be older.
+ */
 #define DMR_ENTRY_UNKNOWN	0x1
 /* Remapped on request, not because an I/O failed. */
 #define DMR_ENTRY_MANUAL	0x2

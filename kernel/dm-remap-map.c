@@ -49,7 +49,7 @@ static enum dmr_way dmr_choose(struct dmr_set *s, struct bio *bio,
 	struct dmr_spare *sp;
 
 	dmr_val_entry(val, unit, &e);
-	if (e.kind == DMR_KIND_LOST) {
+	if (e.kind == DMR_KIND_LOST && !(e.flags & DMR_ENTRY_UNKNOWN)) {
 		/* Main may answer after all; a write must drop the entry. */
 		if (is_data_write(bio))
 			return DMR_WAY_ENGINE;

@@ -237,7 +237,12 @@ static blk_status_t heal_lost(struct dmr_set *s, struct bio *bio, u64 off, u64 n
 		    !dmr_index_find(s, unit, &val, &place))
 			continue;
 		dmr_val_entry(val, unit, &e);
-		if (e.kind == DMR_KIND_LOST && dmr_stage_remove(s, unit))
+		if (e.kind != DMR_KIND_LOST)
+			continue;
+		/* What main has on its medium may be older than what is lost. */
+		if (e.flags & DMR_ENTRY_UNKNOWN && blkdev_issue_flush(s->main))
+			return BLK_STS_IOERR;
+		if (dmr_stage_remove(s, unit))
 			return BLK_STS_IOERR;
 	}
 	return BLK_STS_OK;

@@ -94,7 +94,9 @@ static int relocate_unit(struct dmr_set *s, u64 unit, struct page *page,
 		m->already++;
 		return 0;
 	}
-	readable = read_main(s, unit, page);
+	/* What main holds may be older than what is lost. */
+	readable = !(have && e.flags & DMR_ENTRY_UNKNOWN) &&
+		   read_main(s, unit, page);
 	mutex_lock(&s->engine_lock);
 	status = dmr_place_unit(s, readable ? page : NULL, unit, DMR_ENTRY_MANUAL);
 	mutex_unlock(&s->engine_lock);
@@ -177,7 +179,11 @@ static bool write_back(struct dmr_set *s, const struct dmr_entry *e)
 static int return_unit(struct dmr_set *s, u64 unit, struct dmr_freed *freed,
 		       unsigned int *nr_freed, struct dmr_moved *m)
 {
-	struct dmr_entry e, lost = { .kind = DMR_KIND_LOST, .main_unit = unit };
+	struct dmr_entry e, lost = {
+		.kind = DMR_KIND_LOST,
+		.main_unit = unit,
+		.flags = DMR_ENTRY_UNKNOWN,
+	};
 	u32 place;
 	u64 val;
 	int r;

@@ -95,10 +95,11 @@ static u64 find_source(struct dmr_set *s, u64 unit, u64 n, struct dmr_source *sr
 	if (src->e.kind == DMR_KIND_REMAP) {
 		src->sector = dmr_unit_to_sector(s, src->e.spare_unit);
 		src->bdev = s->spare[src->e.spare_idx].bdev;
-		if (!dmr_spare_usable(s, src->e.spare_idx) ||
-		    src->e.flags & DMR_ENTRY_UNKNOWN)
+		if (!dmr_spare_usable(s, src->e.spare_idx))
 			src->bdev = NULL;
 	}
+	if (src->e.flags & DMR_ENTRY_UNKNOWN)
+		src->bdev = NULL;
 	return n;
 }
 
@@ -215,11 +216,11 @@ static void mark_lost(struct dmr_rescue *job, u64 base)
 	mutex_lock(&s->engine_lock);
 	for_each_set_bit(i, job->failing, RESCUE_UNITS) {
 		find_source(s, job_unit(job, base + i), 1, &src);
+		/* Gone with its spare, or unknown: nothing to add. */
+		if (!src.bdev)
+			continue;
 		e = src.e;
 		if (e.kind == DMR_KIND_REMAP) {
-			/* Gone with its spare, or unknown: nothing to add. */
-			if (!src.bdev)
-				continue;
 			e.flags |= DMR_ENTRY_UNKNOWN;
 		} else {
 			e = (struct dmr_entry){
