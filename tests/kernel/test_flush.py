@@ -99,8 +99,8 @@ def test_trap_24_failed_flush_of_a_spare_fails_fsync_and_all_writes_after_it() -
         below.spoil()
         assert fails(fsync, dm)
         below.mend()
-        wait_until(lambda: dm.event_nr > event, "an event")
         assert dm.status_fields().mode == "fail"
+        wait_until(lambda: dm.event_nr > event, "an event")
         for _ in range(2):
             assert fails(fsync, dm)
             assert fails(dm.write, 1000, pattern(1, seed=4))
