@@ -359,8 +359,11 @@ int dmr_message(struct dm_target *ti, unsigned int argc, char **argv,
 	unsigned int i;
 	int r;
 
-	if (!argc || !c.s)
+	if (!argc)
 		return -EINVAL;
+	/* A reload has swapped the tables, and this one is not resumed yet. */
+	if (!c.s)
+		return -EAGAIN;
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
 		if (!strcmp(argv[0], commands[i].name))
 			break;
