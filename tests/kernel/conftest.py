@@ -18,6 +18,10 @@ TEST_SECONDS = 120
 collect_ignore_glob = [] if os.environ.get("DMR_GUEST") == "1" else ["test_*.py"]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--reloads", type=int, default=1000, help="how often tables are reloaded")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "timeout(seconds): how long the test may take")
 
@@ -97,3 +101,9 @@ def three() -> Iterator[Disks]:
     """A main disk and two spares."""
     with disks(spares=2) as made:
         yield made
+
+
+@pytest.fixture
+def reloads(request: pytest.FixtureRequest) -> int:
+    """How often a test of reloads does it: fewer on a slow kernel, more in a long night."""
+    return int(request.config.getoption("--reloads"))
