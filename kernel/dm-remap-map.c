@@ -89,8 +89,15 @@ static enum dmr_way dmr_route(struct dmr_set *s, struct bio *bio,
 	}
 	if (!held)
 		len = dmr_index_run(s, unit, len, &val);
-	if (len < n)
+	if (len < n) {
+		/*
+		 * All of it or nothing: the rest might block when this part is
+		 * under way, and nobody could take that error for "try again".
+		 */
+		if (bio->bi_opf & REQ_NOWAIT)
+			return DMR_WAY_AGAIN;
 		dm_accept_partial_bio(bio, dmr_unit_to_sector(s, len));
+	}
 	db->iter = bio->bi_iter;
 	if (held) {
 		if (bio->bi_opf & REQ_NOWAIT)

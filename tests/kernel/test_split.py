@@ -17,7 +17,7 @@ from tests.kernel.lib.ioctl import discard, zero_out
 from tests.kernel.lib.kmsg import KernelLog
 from tests.kernel.lib.metadata import DATA_START, Metadata
 from tests.kernel.lib.run import run
-from tests.kernel.lib.setup import Disks, QuickRemap, patient, pattern, refused
+from tests.kernel.lib.setup import Disks, QuickRemap, eio, patient, pattern, refused
 
 FIRST = 4096
 COUNT = 2048  # 1 MiB
@@ -291,3 +291,25 @@ def test_requests_at_the_end_and_across_regions(two: Disks) -> None:
         assert pread(main, 65528, 8) == pattern(8, seed=65529)
         pwrite(main, 0, bytes(SECTOR))
         assert dm.read(0) == bytes(SECTOR)
+
+
+def test_a_nowait_write_that_would_block_in_the_middle_writes_nothing(two: Disks) -> None:
+    """A lost sector is written by the engine, for which a NOWAIT write can't wait.
+
+    The sectors before it must not be under way already: EAGAIN would then come from an interrupt,
+    where io_uring can't repeat the write, and its caller would see it as an error.
+    """
+    main, spare = two
+    with QuickRemap(main, spare) as dm:
+        old, new = pattern(16, seed=1), pattern(16, seed=2)
+        dm.write(FIRST, old)
+        main.add_bad(FIRST + 8)
+        assert eio(dm, FIRST + 8)
+        main.remove_bad(FIRST + 8)
+        assert dm.status_fields().lost == 1
+        with DirectFile(dm) as file:
+            with pytest.raises(BlockingIOError):
+                file.pwrite(FIRST * SECTOR, new, os.RWF_NOWAIT)
+            assert pread(main, FIRST, 16) == old
+            file.pwrite(FIRST * SECTOR, new)
+        assert dm.read(FIRST, 16) == new
