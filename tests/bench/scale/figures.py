@@ -26,7 +26,7 @@ class Figure:
 
     def __str__(self) -> str:
         where = f"{self.geometry} with {self.entries:,} entries on {self.kernel}"
-        return f"{self.measure} of {where} is {self.value:,g} {self.unit}, beyond {self.limit:,g}."
+        return f"{self.measure} of {where} is {self.value:,} {self.unit}, beyond {self.limit:,}."
 
 
 def figures_of(kernel: str, samples: Sequence[Sample]) -> list[Figure]:
