@@ -124,12 +124,12 @@ endif
 
 ### Testing
 
-# A narrowed run leaves lint out, and a suite may have no matching test; the sum must have one.
-STEPS := $(if $(TESTS),,lint) test-unit test-unit-asan test-kernel
+# A narrowed run leaves lint and power cuts out, and a suite may have no matching test; the sum must have one.
+STEPS := $(if $(TESTS),,lint) test-unit test-unit-asan test-kernel $(if $(TESTS),,test-crash)
 no_match_is_fine := $(if $(TESTS),|| [ $$? = 5 ])
 
 .PHONY: test
-test: setup ## run lint, the unit tests, and the kernel tests in a VM per kernel
+test: setup ## run lint, the unit tests, the kernel tests in a VM per kernel, and power cuts
 	@rm -rf build/junit
 	@failed=; \
 	for step in $(STEPS); do \
@@ -142,7 +142,7 @@ test: setup ## run lint, the unit tests, and the kernel tests in a VM per kernel
 lint: setup ## check the sources: sparse, checkpatch, ruff, mypy
 	@.ci/lint $(foreach series,$(KERNELS),$(call release,$(series)))
 
-unit_tests := $(wildcard tests/unit tests/pyctl)
+unit_tests := $(wildcard tests/unit tests/pyctl tests/crash)
 
 .PHONY: test-unit
 test-unit: setup ## run the tests that need no kernel
@@ -173,6 +173,20 @@ test-kernel: setup ## run the kernel tests in a VM for each of KERNELS
 test-mistakes: setup ## show that each trap test fails with the mistake it is about (TRAPS="07 10" narrows it)
 	@$(PYTHON) -m tests.mistakes --kernel $(lastword $(KERNELS)) $(TRAPS)
 
+build/crash/bin/%: tests/crash/%.c
+	@mkdir -p $(@D)
+	@gcc -O2 -Wall -Wextra -Werror -static -o $@ $< -luring -lpthread
+
+crash_kernel = $(call release,$(lastword $(KERNELS)))
+
+.PHONY: test-crash
+test-crash: setup ## cut the power under load and check what was acknowledged (CUTS=20000, SEED=)
+	@$(JUNIT) run --suite build --name crash --out build/junit/build-crash.xml -- \
+		$(MAKE) --no-print-directory build/crash/bin/disks build/crash/bin/load \
+		build/module/$(crash_kernel)/kernel/dm-remap.ko KVER=$(crash_kernel)
+	@$(PYTHON) -m tests.crash run --kernel $(crash_kernel) $(if $(CUTS),--cuts $(CUTS)) \
+		$(if $(SEED),--seed $(SEED))
+
 .PHONY: vm
 vm: setup ## open a shell in a VM of the last of KERNELS, with the module loaded
 	@$(MAKE) --no-print-directory module KVER=$(call release,$(lastword $(KERNELS)))
@@ -201,4 +215,4 @@ bench: setup ## count instructions per I/O against dm-linear, and what large tab
 .PHONY: clean
 clean: ## remove what was built; the packages of make setup and build/venv stay
 	rm -rf build/module build/release build/bench build/bench.json build/junit build/log build/lib build/temp.* build/bdist.*
-	rm -rf build/vm build/mistakes build/demo build/demo.json build/ruff build/mypy *.egg-info kernel/dm-remap.ko
+	rm -rf build/vm build/mistakes build/crash build/crash.json build/demo build/demo.json build/ruff build/mypy *.egg-info kernel/dm-remap.ko

@@ -200,6 +200,11 @@ class VM:
                 raise VMError(f"QEMU could not save the machine: {self.qmp('query-migrate')}")
             time.sleep(0.02)
 
+    @property
+    def ended(self) -> bool:
+        """Whether QEMU has ended, by a panic of its guest or otherwise."""
+        return self._process is None or self._process.poll() is not None
+
     def kill(self) -> None:
         """End the machine at once, as a power cut does; what reached the images stays."""
         if self._process and self._process.poll() is None:

@@ -1,0 +1,61 @@
+"""What is tried: kinds of sets, and how the work of a run is divided."""
+
+from dataclasses import dataclass
+
+MAIN_UNITS_PER_USED = 2
+MAX_SPARES = 2
+
+DEFAULT_CUTS = 4000
+
+GENERATIONS = 2
+"""How often a set is cut and started again."""
+MARKS_SHARE = 0.75
+"""Share of the cuts that are at FUA and flush marks, as long as there are enough."""
+MIN_CUTS, MAX_CUTS = 50, 2000
+"""Cuts of a generation, besides those that are booted."""
+KERNEL_CUTS = 3
+"""Cuts of a generation that are booted, besides the one that really happened."""
+
+CONTROL_CUTS = 400
+CONTROL_RUNS = 3
+"""Attempts of a negative control to find its mistake."""
+
+SPARE_SECTORS = 32768
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A kind of set, and what happens to it while the load runs.
+
+    `bad` and `growing` are shares of main's units that are bad at the start of a run, and that go
+    bad in each generation. `spare_dies`: the last spare stops taking writes during the load.
+    """
+
+    name: str
+    unit_bytes: int
+    spares: int
+    units: int = 384
+    depth: int = 16
+    bad: float = 0.10
+    growing: float = 0.05
+    bad_spare_units: int = 3
+    spare_dies: bool = False
+
+    @property
+    def unit_sectors(self) -> int:
+        """Sectors of a unit."""
+        return self.unit_bytes // 512
+
+
+VARIANTS = (
+    Variant("4k-two-spares", 4096, 2),
+    Variant("512-one-spare", 512, 1),
+    Variant("4k-one-spare", 4096, 1),
+    Variant("512-two-spares", 512, 2),
+    Variant("4k-spare-dies", 4096, 2, spare_dies=True),
+)
+
+
+def cuts_per_generation(cuts: int) -> int:
+    """How many cuts a generation gets when so many are wanted in all."""
+    return min(max(-(-cuts // (len(VARIANTS) * GENERATIONS)), MIN_CUTS), MAX_CUTS)
