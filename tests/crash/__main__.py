@@ -72,17 +72,17 @@ def _run(kernel: Kernel, cuts: int, seed: int) -> int:
 
 def _replay(directory: Path, kernel: Kernel, *, boot: bool) -> int:
     """Check the cut that was kept; 1 when it has violations still."""
-    variant, seed, generation, cut = keep.load(directory)
+    kept = keep.load(directory)
     machine = guest.Machine(kernel, paths.module(kernel.release))
     try:
-        run = Run(variant, machine, seed)
-        (moment,) = run.replay(generation, [cut])
-        where = f"{variant.name}, generation {generation.number}, position {cut.position}"
-        print(f"{where}: {moment.disks.how}")
+        run = Run(kept.variant, machine, kept.seed)
+        (moment,) = run.replay(kept.generation, [kept.cut], lying=kept.lying)
+        where = f"generation {kept.generation.number}, position {kept.cut.position}"
+        print(f"{kept.variant.name}, {where}: {moment.disks.how}")
         found = run.check(moment)
         if boot:
             machine.save()
-            found += run.boot(generation, moment)
+            found += run.boot(kept.generation, moment)
     finally:
         machine.close()
     for violation in found:

@@ -1,7 +1,6 @@
 """Many runs: every kind of set, cut as often as was asked for, and the sum of it."""
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -32,6 +31,11 @@ class Outcome:
     counts: Counts = field(default_factory=Counts)
     violations: list[str] = field(default_factory=list)
 
+    @property
+    def checked(self) -> bool:
+        """Was there anything that could have been wrong?"""
+        return all(vars(self.counts).values())
+
 
 class Campaign:
     """Runs on one machine."""
@@ -61,16 +65,12 @@ class Campaign:
         return [line for outcome in self.outcomes.values() for line in outcome.violations]
 
     def run(self) -> None:
-        """Check as many cuts as are wanted, spread evenly over all variants."""
-        for variant, seed in self._runs():
-            if self.counts.cuts >= self._wanted:
-                return
-            self._run(Run(variant, self._machine, seed))
-
-    def _runs(self) -> Iterator[tuple[Variant, int]]:
-        for number in itertools.count():
+        """Check at least as many cuts as are wanted, and every variant as often as the others."""
+        seeds = itertools.count(self._seed)
+        while self.counts.cuts < self._wanted:
+            seed = next(seeds)
             for variant in VARIANTS:
-                yield variant, self._seed + number
+                self._run(Run(variant, self._machine, seed))
 
     def _run(self, run: Run) -> None:
         outcome = self.outcomes[run.variant.name]
@@ -86,12 +86,11 @@ class Campaign:
             generation = run.next_generation(generation)
 
     def _live(self, run: Run, generation: Generation) -> None:
-        start = Cut(0, "start")
         try:
             found = run.live(generation)
         except GuestLostError as error:
             found = [Violation("the kernel died", "kernel", str(error))]
-        self._collect(run, generation, start, found)
+        self._collect(run, generation, Cut(generation.start, "start"), found)
 
     def _check(self, run: Run, generation: Generation) -> None:
         cuts = run.choose(generation, cuts_per_generation(self._wanted))

@@ -1,7 +1,7 @@
 """Keep what is needed to look at a violation again, without the guest that made it."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tests.crash import journal
@@ -12,7 +12,26 @@ from tests.crash.run import Cut, Generation, Run
 _MOST_LINES = 200
 
 
-def save(directory: Path, run: Run, generation: Generation, cut: Cut, why: list[Violation]) -> None:
+@dataclass(frozen=True)
+class Kept:
+    """A cut that had violations, and all that is needed to check it again."""
+
+    variant: Variant
+    seed: int
+    generation: Generation
+    cut: Cut
+    lying: bool
+
+
+def save(
+    directory: Path,
+    run: Run,
+    generation: Generation,
+    cut: Cut,
+    why: list[Violation],
+    *,
+    lying: bool = False,
+) -> None:
     """Write the disks and promises before a generation, its journal, and where it was cut."""
     directory.mkdir(parents=True)
     journal.save(directory / "journal", generation.events)
@@ -28,15 +47,15 @@ def save(directory: Path, run: Run, generation: Generation, cut: Cut, why: list[
         "bases": generation.bases,
         "mapped": generation.mapped,
         "cut": asdict(cut),
+        "lying": lying,
     }
     (directory / "state.json").write_text(json.dumps(state) + "\n")
     (directory / "violations.txt").write_text("".join(f"{line}\n" for line in why[:_MOST_LINES]))
 
 
-def load(directory: Path) -> tuple[Variant, int, Generation, Cut]:
-    """Read what save() wrote: the variant and the seed of the run, the generation, the cut."""
+def load(directory: Path) -> Kept:
+    """Read what save() wrote."""
     state = json.loads((directory / "state.json").read_text())
-    variant = Variant(**state["variant"])
     generation = Generation(
         state["generation"],
         [journal.load_image(path) for path in sorted(directory.glob("disk[0-9]"))],
@@ -45,4 +64,6 @@ def load(directory: Path) -> tuple[Variant, int, Generation, Cut]:
         journal.load(directory / "journal"),
         state["start"],
     )
-    return variant, state["seed"], generation, Cut(**state["cut"])
+    return Kept(
+        Variant(**state["variant"]), state["seed"], generation, Cut(**state["cut"]), state["lying"]
+    )

@@ -104,8 +104,8 @@ def write_junit(path: Path, suite: str, campaign: Campaign, verdicts: list[Verdi
     path.unlink(missing_ok=True)
     for name, outcome in campaign.outcomes.items():
         failure = "\n".join(outcome.violations) or None
-        if not outcome.counts.cuts:
-            failure = failure or "No cut was checked."
+        if not outcome.checked:
+            failure = failure or "Too little was checked to show anything."
         junit.record(path, suite, name, failure)
     for verdict in verdicts:
         failure = None if verdict.passed else "The checks did not find the mistake."
@@ -120,7 +120,10 @@ def conclude(campaign: Campaign, verdicts: list[Verdict], seed: int) -> int:
         f" {counts.acknowledged_writes} acknowledged writes, {counts.mappings} mappings:"
         f" {len(campaign.violations)} violations (seed {seed})"
     )
+    idle = [name for name, outcome in campaign.outcomes.items() if not outcome.checked]
+    if idle:
+        print(f"error: too little was checked to show anything: {', '.join(idle)}")
     failed = [verdict.name for verdict in verdicts if not verdict.passed]
     if failed:
         print(f"error: negative controls that found nothing: {', '.join(failed)}")
-    return 1 if failed or campaign.violations else 0
+    return 1 if failed or idle or campaign.violations else 0

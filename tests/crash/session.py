@@ -3,6 +3,7 @@
 import random
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,12 +11,16 @@ from pathlib import Path
 
 from tests.crash import guest
 from tests.crash.disks import Disk, Power
+from tests.crash.journal import Acknowledged
 from tests.crash.nbd import Server
 from tests.crash.plan import Variant
 from tests.crash.reports import Content, End, Parser
-from tests.vm.errors import GuestLostError, VMError
+from tests.vm.errors import GuestLostError, GuestTimeoutError
 from tests.vm.kernel_log import find_problems
 from tests.vm.qemu import VM
+
+LOAD_SECONDS = 60
+"""How long the load may take for its least number of writes."""
 
 
 @dataclass
@@ -45,8 +50,26 @@ class Session:
         self.read_all.clear()
         guest.start_reading(self.vm, self.variant)
         if not self.read_all.wait(guest.READ_SECONDS):
-            raise VMError(f"The guest did not read everything back.\n{self.vm.console_tail()}")
+            raise self._stuck("did not read everything back")
         return dict(self.contents)
+
+    def wait_for_acknowledgements(self, number: int) -> None:
+        """Wait until the load has been told that so many units are written."""
+        deadline = time.monotonic() + LOAD_SECONDS
+        seen = done = 0
+        while done < number:
+            events = self.power.events
+            done += sum(
+                isinstance(event, Acknowledged) and not event.error for event in events[seen:]
+            )
+            seen = len(events)
+            if time.monotonic() > deadline or self.vm.ended:
+                raise self._stuck(f"has written {done} units instead of {number}")
+            time.sleep(0.02)
+
+    def _stuck(self, what: str) -> GuestTimeoutError:
+        text = f"The guest {what}.\n{self.vm.console_tail()}"
+        return GuestTimeoutError(text, self.vm.console)
 
     def kernel_problems(self) -> list[str]:
         """What the guest's kernel complained about."""
