@@ -169,6 +169,12 @@ test-kernel: setup ## run the kernel tests in a VM for each of KERNELS
 	done; \
 	exit $$status
 
+# Not part of `test`: the kernel takes a quarter of an hour to build, once, and the tests longer.
+.PHONY: test-debug
+test-debug: setup ## run the kernel tests on a kernel with KASAN and lockdep, built once (GROUPS="redirect set")
+	@packaging/setup.sh debug
+	@$(PYTHON) -m tests.debug $(if $(TESTS),-k '$(TESTS)') $(GROUPS)
+
 .PHONY: test-mistakes
 test-mistakes: setup ## show that each trap test fails with the mistake it is about (TRAPS="07 10" narrows it)
 	@$(PYTHON) -m tests.mistakes --kernel $(lastword $(KERNELS)) $(TRAPS)

@@ -1,6 +1,8 @@
 #!/bin/bash
 # Install everything that building and testing need: Debian packages, a Python environment in
 # build/venv, this project in it, and checkpatch. Quick when there is nothing to do.
+#
+# packaging/setup.sh [debug]: with "debug" also what building the debug kernel needs.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -19,10 +21,13 @@ readonly packages=(
 	dmsetup e2fsprogs fio liburing-dev mount patch procps util-linux
 	# pyctl
 	python3-venv python3-dev python3-bpfcc libdevmapper-dev
-	# lint
-	clang sparse linux-source-6.12
+	# lint and fuzzing
+	clang libclang-rt-dev llvm sparse linux-source-6.12
 )
-readonly programs=(gcc make patch sysctl mkfs.ext4 qemu-system-x86_64 busybox modprobe zstd dmsetup fio clang sparse)
+readonly programs=(gcc make patch sysctl mkfs.ext4 qemu-system-x86_64 busybox modprobe zstd dmsetup fio clang
+	llvm-symbolizer sparse)
+# what a kernel is compiled with
+readonly debug_packages=(bc bison flex libelf-dev libssl-dev)
 
 export PATH=$PATH:/usr/sbin:/sbin
 export PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -66,10 +71,11 @@ system_complete() {
 	done
 }
 
+# install_packages PACKAGE...: those of them that are missing.
 install_packages() {
 	local package missing=() root=(env DEBIAN_FRONTEND=noninteractive)
 	command -v apt-get >/dev/null || die "this needs Debian 12: there is no apt-get here"
-	for package in "${packages[@]}"; do
+	for package in "$@"; do
 		installed "$package" || missing+=("$package")
 	done
 	[ ${#missing[@]} -gt 0 ] || return 0
@@ -121,13 +127,14 @@ extract_checkpatch() {
 		"$scripts/checkpatch.pl" "$scripts/spelling.txt" "$scripts/const_structs.checkpatch"
 }
 
+[[ ${1-} =~ ^(debug)?$ ]] || die "usage: packaging/setup.sh [debug]"
 mkdir -p build/log
 exec 9>build/.setup-lock
 flock 9
 
 system=$(fingerprint packaging/setup.sh)
 if ! stamped system "$system" || ! system_complete; then
-	install_packages
+	install_packages "${packages[@]}"
 	system_complete || die "the packages are installed, but programs or kernels are missing"
 	stamp system "$system"
 fi
@@ -148,3 +155,5 @@ if [ -f pyproject.toml ]; then
 		stamp project "$project"
 	fi
 fi
+
+[ "${1-}" != debug ] || install_packages "${debug_packages[@]}"

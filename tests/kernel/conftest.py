@@ -9,6 +9,7 @@ import pytest
 from tests.kernel.lib.blockdev import NullBlk, ScsiDebug
 from tests.kernel.lib.kmsg import KernelLog, mark_test
 from tests.kernel.lib.remap import RemapDevice
+from tests.kernel.lib.retry import PATIENCE
 from tests.kernel.lib.setup import QUICK, Disks, disks
 
 # A test that wants more says so: @pytest.mark.timeout(600)
@@ -37,7 +38,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Interrupt a test that takes too long; one stuck in the kernel ends by its hung task."""
     marker = item.get_closest_marker("timeout")
-    seconds = marker.args[0] if marker else TEST_SECONDS
+    seconds = (marker.args[0] if marker else TEST_SECONDS) * PATIENCE
 
     def expire(number: int, frame: object) -> None:
         raise TimeoutError(f"the test didn't end in {seconds} s")

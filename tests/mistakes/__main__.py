@@ -76,10 +76,9 @@ def build(mistake: Mistake, kernel: Kernel) -> Path:
     # One tree for all: only what a patch changes is compiled again.
     tree = WORK / f"module-{kernel.release}"
     _sync(sources, tree)
-    headers = f"/lib/modules/{kernel.release}/build"
     jobs = f"-j{os.cpu_count() or 1}"
     _run(
-        ["make", jobs, "-C", headers, f"M={tree}", "modules"],
+        ["make", jobs, "-C", str(kernel.headers), f"M={tree}", "modules"],
         tree,
         f"The module doesn't build with {mistake.patch.name}.",
     )
@@ -160,6 +159,7 @@ def main() -> int:
     """Run the command line; 0 when every mistake was found."""
     parser = argparse.ArgumentParser(prog="python -m tests.mistakes")
     parser.add_argument("--kernel", help="series or release; the newest when left out")
+    parser.add_argument("--kernel-root", type=Path, default=kernels.HOST, help="instead of /")
     parser.add_argument(
         "traps", nargs="*", metavar="NN", help="numbers of traps; all when left out"
     )
@@ -167,7 +167,8 @@ def main() -> int:
     status = 0
     table = []
     try:
-        kernel = kernels.find(options.kernel) if options.kernel else kernels.newest()
+        root = options.kernel_root
+        kernel = kernels.find(options.kernel, root) if options.kernel else kernels.newest(root)
         for mistake in find(options.traps):
             print(f"== {mistake.trap} {mistake.name}", flush=True)
             try:

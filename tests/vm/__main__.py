@@ -3,6 +3,8 @@
 python -m tests.vm test --kernel 6.12 [-k EXPRESSION] [-- PYTEST-ARGUMENTS]
 python -m tests.vm shell [--kernel 6.12]
 python -m tests.vm info
+
+--kernel-root DIR takes the kernel from another folder than / (see tests.vm.kernels).
 """
 
 import argparse
@@ -25,7 +27,8 @@ def main() -> int:
 def _run(options: argparse.Namespace) -> int:
     if options.command == "info":
         return _info()
-    kernel = kernels.find(options.kernel) if options.kernel else kernels.newest()
+    root = options.kernel_root
+    kernel = kernels.find(options.kernel, root) if options.kernel else kernels.newest(root)
     if options.command == "shell":
         return interactive.run(kernel, smp=options.smp, memory=options.memory)
     passed = pytest_guest.run(
@@ -49,6 +52,7 @@ def _parse() -> argparse.Namespace:
 
     machine = argparse.ArgumentParser(add_help=False)
     machine.add_argument("--kernel", help="series or release; the newest when left out")
+    machine.add_argument("--kernel-root", type=Path, default=kernels.HOST, help="instead of /")
     machine.add_argument("--smp", type=int, default=2, help="processors")
     machine.add_argument("--memory", default="2G")
     commands.add_parser("shell", parents=[machine], help="open a shell in a guest")

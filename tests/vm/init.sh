@@ -1,6 +1,7 @@
 #!/bin/busybox sh
 # First program in the guest: reach the root, then serve a shell on the virtio-serial port "ctl".
-# Kernel command line: dmr.root=host|initramfs, dmr.keep_tmp (the project lies under /tmp).
+# Kernel command line: dmr.root=host|initramfs, dmr.keep_tmp (the project lies under /tmp),
+# dmr.modules (the kernel's modules are a share of their own).
 
 bb=/bin/busybox
 
@@ -16,10 +17,12 @@ $bb mount -t devtmpfs dev /dev
 
 root=host
 keep_tmp=
+modules=
 for word in $($bb cat /proc/cmdline); do
 	case $word in
 	dmr.root=*) root=${word#dmr.root=} ;;
 	dmr.keep_tmp) keep_tmp=1 ;;
+	dmr.modules) modules=1 ;;
 	esac
 done
 
@@ -37,6 +40,12 @@ if [ "$root" = host ]; then
 	$bb mkdir /upper/upper /upper/work
 	$bb mount -t overlay -o lowerdir=/lower,upperdir=/upper/upper,workdir=/upper/work root $new ||
 		fail "can't mount the overlay"
+	if [ -n "$modules" ]; then
+		tree=$new/lib/modules/$($bb uname -r)
+		$bb mkdir -p "$tree"
+		$bb mount -t 9p -o ro,trans=virtio,version=9p2000.L,msize=262144,cache=loose modules "$tree" ||
+			fail "can't mount the modules"
+	fi
 	for dir in proc sys dev; do
 		$bb mount --move /$dir $new/$dir
 	done

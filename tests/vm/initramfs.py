@@ -132,7 +132,8 @@ def _with_dependencies(kernel: Kernel, names: Iterable[str]) -> list[Path]:
     """The files of modules and of all they need, in the order of loading; built-in: none."""
     found: dict[Path, None] = {}
     for name in names:
-        command = ["/usr/sbin/modprobe", "-S", kernel.release, "--show-depends", name]
+        command = ["/usr/sbin/modprobe", "-d", str(kernel.root), "-S", kernel.release]
+        command += ["--show-depends", name]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise VMError(f"Kernel {kernel.release} has no module {name}: {done.stderr.strip()}")

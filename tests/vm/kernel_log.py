@@ -9,6 +9,7 @@ _PROBLEM = re.compile(
     r"WARNING: |BUG: |kernel BUG at|Oops|general protection fault|UBSAN: |KASAN: |KCSAN: "
     r"|blocked for more than|soft lockup|hard LOCKUP|detected stall|self-detected"
     r"|possible (?:circular|recursive|irq) |inconsistent lock state|scheduling while atomic"
+    r"|register non-static key|ODEBUG: "
     r"|sleeping function called|refcount_t: |list_(?:add|del) corruption|unreferenced object"
 )
 

@@ -1,4 +1,8 @@
-"""Find the installed kernels and turn their images into something QEMU boots fast."""
+"""Find the installed kernels and turn their images into something QEMU boots fast.
+
+A kernel is installed in the root of the host, unless the caller names another folder that is laid
+out like one: boot/vmlinuz-<release> (or vmlinux-<release>) and lib/modules/<release>/.
+"""
 
 import lzma
 import os
@@ -13,15 +17,16 @@ from tests.vm.errors import VMError
 
 SERIES = ("6.1", "6.12")
 
-MODULES = Path("/lib/modules")
+HOST = Path("/")
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """One installed kernel: its image and its modules."""
+    """One installed kernel: its image, its modules, and the root that they lie in."""
 
     release: str
     image: Path
+    root: Path = HOST
 
     @property
     def series(self) -> str:
@@ -31,15 +36,27 @@ class Kernel:
     @property
     def modules(self) -> Path:
         """The folder of its modules."""
-        return MODULES / self.release
+        return self.root / "lib" / "modules" / self.release
+
+    @property
+    def headers(self) -> Path:
+        """What modules are built with: the KDIR of `make module`."""
+        return self.modules / "build"
+
+    @property
+    def is_host(self) -> bool:
+        """Whether the guest, which sees the host's root, finds its modules by itself."""
+        return self.root == HOST
 
     @property
     def has_headers(self) -> bool:
         """Whether modules can be built for it."""
-        return (self.modules / "build" / "Makefile").exists()
+        return (self.headers / "Makefile").exists()
 
     def vmlinux(self) -> Path:
         """Return the uncompressed image, which boots a second sooner, from the cache."""
+        if self.image.name.startswith("vmlinux"):
+            return self.image
         stat = self.image.stat()
         cached = paths.CACHE / f"vmlinux-{self.release}-{stat.st_size}-{stat.st_mtime_ns}"
         if not cached.exists():
@@ -47,30 +64,34 @@ class Kernel:
         return cached
 
 
-def installed() -> list[Kernel]:
-    """All kernels with an image and modules, the oldest first."""
+def installed(root: Path = HOST) -> list[Kernel]:
+    """All kernels in a root with an image and modules, the oldest first."""
     found = []
-    for directory in MODULES.glob("*"):
-        images = (Path("/boot") / f"vmlinuz-{directory.name}", directory / "vmlinuz")
+    for directory in (root / "lib" / "modules").glob("*"):
+        boot, name = root / "boot", directory.name
+        images = (boot / f"vmlinuz-{name}", boot / f"vmlinux-{name}", directory / "vmlinuz")
         image = next((path for path in images if path.exists()), None)
         if image and (directory / "modules.dep").exists():
-            found.append(Kernel(directory.name, image))
+            found.append(Kernel(name, image, root))
     return sorted(found, key=lambda kernel: _version_key(kernel.release))
 
 
-def find(name: str) -> Kernel:
+def find(name: str, root: Path = HOST) -> Kernel:
     """The kernel of this release ("6.12.117+deb12-amd64"), or the newest of a series ("6.12")."""
-    kernels = installed()
+    kernels = installed(root)
     matching = [kernel for kernel in kernels if name in (kernel.release, kernel.series)]
     if not matching:
         have = ", ".join(kernel.release for kernel in kernels) or "none"
-        raise VMError(f"No kernel {name} is installed (found: {have}). `make setup` installs it.")
+        where = "" if root == HOST else f" in {root}"
+        raise VMError(
+            f"No kernel {name} is installed{where} (found: {have}). `make setup` installs it."
+        )
     return matching[-1]
 
 
-def newest() -> Kernel:
+def newest(root: Path = HOST) -> Kernel:
     """The newest installed kernel of a supported series."""
-    supported = [kernel for kernel in installed() if kernel.series in SERIES]
+    supported = [kernel for kernel in installed(root) if kernel.series in SERIES]
     if not supported:
         raise VMError(f"No kernel of {' or '.join(SERIES)} is installed. `make setup` does it.")
     return supported[-1]

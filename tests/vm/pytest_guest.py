@@ -4,7 +4,7 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.vm import junit, paths
@@ -36,6 +36,8 @@ def run(
     kernel: Kernel,
     junit_file: Path,
     *,
+    suite: str = "",
+    tests: Sequence[str] = (TESTS,),
     expression: str = "",
     pytest_args: Sequence[str] = (),
     smp: int = 2,
@@ -44,18 +46,29 @@ def run(
     allow_none: bool = False,
     module: Path | None = None,
     hung_task_seconds: int = HUNG_TASK_SECONDS,
+    patience: float = 1,
+    append: str = "",
+    check: Callable[[VM], list[str]] | None = None,
 ) -> bool:
-    """Boot the kernel, run the tests with live output, write the JUnit file; was all well?"""
-    suite = f"kernel-{kernel.series}"
-    command = _pytest_command(suite, expression, pytest_args, hung_task_seconds)
+    """Boot the kernel, run the tests with live output, write the JUnit file; was all well?
+
+    `patience` multiplies the time that a test may take. `check` is asked after the tests what is
+    wrong with the guest. `append` is for the kernel's command line.
+    """
+    suite = suite or f"kernel-{kernel.series}"
+    words = _pytest_words(suite, [*tests, *_narrow(expression), *pytest_args])
+    command = _guest_command(words, hung_task_seconds, patience)
     problems: list[str] = []
     status = _PASSED
     with tempfile.TemporaryDirectory(prefix="dm-remap-job.") as job:
         try:
-            with VM(kernel, name="test", job=Path(job), smp=smp, memory=memory) as vm:
+            with VM(
+                kernel, name="test", job=Path(job), smp=smp, memory=memory, append=append
+            ) as vm:
                 _show(f"kernel {kernel.release} up in {vm.boot_seconds:.1f} s\n")
                 load_module(vm, module)
                 status = vm.sh(command, timeout=timeout, check=False, on_output=_show).status
+                problems += check(vm) if check else []
                 problems += find_problems(vm.sh("dmesg").output)
         except GuestLostError as error:
             problems.append(f"{last_test(error.console.read_text(errors='replace'))}: {error}")
@@ -76,20 +89,24 @@ def run(
     return not problems and status != _TESTS_FAILED
 
 
-def _pytest_command(
-    suite: str, expression: str, pytest_args: Sequence[str], hung_task_seconds: int
-) -> str:
-    words = [str(paths.PYTHON), "-u", "-m", "pytest", "-q", TESTS]
+def _narrow(expression: str) -> list[str]:
+    return ["-k", expression] if expression else []
+
+
+def _pytest_words(suite: str, arguments: Sequence[str]) -> list[str]:
+    words = [str(paths.PYTHON), "-u", "-m", "pytest", "-q"]
     # The hypothesis plugin takes 5 s to import in an emulated guest; @given works without it.
     words += ["-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
     words += ["--color", "yes" if sys.stdout.isatty() else "no"]
     words += ["--junit-xml", f"{GUEST_JOB}/junit.xml", "-o", f"junit_suite_name={suite}"]
-    if expression:
-        words += ["-k", expression]
-    words += pytest_args
+    return [*words, *arguments]
+
+
+def _guest_command(words: Sequence[str], hung_task_seconds: int, patience: float) -> str:
     return (
         f"sysctl -q kernel.hung_task_timeout_secs={hung_task_seconds} kernel.hung_task_panic=1"
-        f" && cd {shlex.quote(str(paths.PROJECT))} && exec {shlex.join(words)}"
+        f" && cd {shlex.quote(str(paths.PROJECT))}"
+        f" && DMR_PATIENCE={patience} exec {shlex.join(words)}"
     )
 
 

@@ -239,6 +239,8 @@ class VM:
         # The guest gets an empty /tmp, unless that would hide this tree.
         if Path("/tmp") in paths.PROJECT.parents:  # noqa: S108 - asked about, not used
             words += " dmr.keep_tmp"
+        modules = root == "host" and not kernel.is_host
+        words += " dmr.modules" if modules else ""
         args = [accel.QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
         args += ["-machine", "q35", "-cpu", "max", "-smp", str(smp), "-m", memory]
         args += ["-accel", "tcg" if icount else accel.choose()]
@@ -259,6 +261,8 @@ class VM:
 
         if root == "host":
             args += _share("host", Path("/"), ",readonly=on")
+        if modules:
+            args += _share("modules", kernel.modules, ",readonly=on")
         if self._job:
             args += _share("job", self._job)
         for number, disk in enumerate(disks):

@@ -1,12 +1,17 @@
 """Wait for what the kernel does in its own time."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
 
+# How much longer than usual to wait before something counts as hung: a kernel with checks is slow.
+PATIENCE = float(os.environ.get("DMR_PATIENCE", "1"))
+
 
 def wait_until(condition: Callable[[], object], what: str, timeout: float = 10) -> None:
     """Return as soon as the condition holds; fail with `what` when it doesn't in time."""
+    timeout *= PATIENCE
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
@@ -16,7 +21,7 @@ def wait_until(condition: Callable[[], object], what: str, timeout: float = 10) 
 
 def retry(action: Callable[[], object], error: type[Exception], timeout: float = 5) -> None:
     """Do it again until it works: a device stays busy for a moment after its last user."""
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + timeout * PATIENCE
     while True:
         try:
             action()
@@ -33,6 +38,7 @@ def must_end(action: Callable[[], object], what: str, timeout: float = 20) -> No
 
     A program that is stuck in the kernel can't be killed, and whoever waits for it is stuck, too.
     """
+    timeout *= PATIENCE
     errors: list[BaseException] = []
 
     def work() -> None:
