@@ -124,8 +124,10 @@ endif
 
 ### Testing
 
-# A narrowed run leaves lint and power cuts out, and a suite may have no matching test; the sum must have one.
-STEPS := $(if $(TESTS),,lint) test-unit test-unit-asan test-kernel $(if $(TESTS),,test-crash)
+# A narrowed run leaves lint, fuzzing and power cuts out, and a suite may have no matching test; the sum
+# must have one.
+STEPS := $(if $(TESTS),,lint) test-unit test-unit-asan $(if $(TESTS),,test-fuzz) test-kernel \
+	$(if $(TESTS),,test-crash)
 no_match_is_fine := $(if $(TESTS),|| [ $$? = 5 ])
 
 .PHONY: test
@@ -156,6 +158,20 @@ test-unit-asan: setup ## run the unit tests of the C code with address and undef
 		LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 		$(PYTEST) tests/unit $(if $(TESTS),-k '$(TESTS)') --junit-xml build/junit/unit-asan.xml \
 		-o junit_suite_name=unit-asan $(no_match_is_fine)
+
+.PHONY: test-fuzz
+test-fuzz: setup ## run the fuzz target over its corpus, and show that it finds mistakes
+	@$(PYTHON) -m tests.fuzz replay
+
+SECONDS := 60
+
+.PHONY: fuzz
+fuzz: setup ## fuzz the pure C of the kernel module (SECONDS=60); what it finds goes to build/fuzz/crashes
+	@$(PYTHON) -m tests.fuzz run --seconds $(SECONDS)
+
+.PHONY: fuzz-corpus
+fuzz-corpus: setup ## make tests/fuzz/corpus anew (SECONDS=60)
+	@$(PYTHON) -m tests.fuzz corpus --seconds $(SECONDS)
 
 .PHONY: test-kernel
 test-kernel: setup ## run the kernel tests in a VM for each of KERNELS
@@ -221,4 +237,5 @@ bench: setup ## count instructions per I/O against dm-linear, and what large tab
 .PHONY: clean
 clean: ## remove what was built; the packages of make setup and build/venv stay
 	rm -rf build/module build/release build/bench build/bench.json build/junit build/log build/lib build/temp.* build/bdist.*
-	rm -rf build/vm build/mistakes build/crash build/crash.json build/demo build/demo.json build/ruff build/mypy *.egg-info kernel/dm-remap.ko
+	rm -rf build/vm build/mistakes build/crash build/crash.json build/fuzz build/demo build/demo.json build/ruff
+	rm -rf build/mypy *.egg-info kernel/dm-remap.ko

@@ -29,7 +29,7 @@ FRAGMENT = Path(__file__).with_name("kernel.config")
 LOG = paths.BUILD / "log" / "debug-kernel.log"
 
 # How many objects this configuration has, to show how far the compiler is. It may be a little off.
-OBJECTS = 2000
+OBJECTS = 1700
 
 _REPORT_SECONDS = 30
 
