@@ -7,7 +7,14 @@ from typing import Protocol
 
 from tests.crash import guest, keep
 from tests.crash.checker import Counts, Violation
-from tests.crash.plan import GENERATIONS, KERNEL_CUTS, VARIANTS, Variant, cuts_per_generation
+from tests.crash.plan import (
+    GENERATIONS,
+    KERNEL_CUTS,
+    PATIENCE,
+    VARIANTS,
+    Variant,
+    cuts_per_generation,
+)
 from tests.crash.run import Cut, Generation, Run
 from tests.vm.errors import GuestLostError
 
@@ -94,10 +101,12 @@ class Campaign:
 
     def _check(self, run: Run, generation: Generation) -> None:
         cuts = run.choose(generation, cuts_per_generation(self._wanted))
-        booted = {len(cuts) * (2 * n + 1) // (2 * KERNEL_CUTS) for n in range(KERNEL_CUTS)}
+        due = [len(cuts) * (2 * n + 1) // (2 * KERNEL_CUTS) for n in range(KERNEL_CUTS)]
         for number, moment in enumerate(run.replay(generation, cuts)):
             found = run.check(moment)
-            if number in booted and not found:
+            late = due and number >= due[0] + PATIENCE
+            if not found and due and number >= due[0] and (late or run.checker.differing):
+                due.pop(0)
                 found = run.boot(generation, moment)
             self._collect(run, generation, moment.cut, found)
 

@@ -31,6 +31,8 @@ class Counts:
     cuts_by_kernel: int = 0
     acknowledged_writes: int = 0
     mappings: int = 0
+    marks: int = 0
+    marks_checked: int = 0
 
     def add(self, other: "Counts") -> None:
         """Sum up."""
@@ -54,6 +56,8 @@ class Checker:
     units: int
     loader: Loader
     counts: Counts = field(default_factory=Counts)
+    differing: int = 0
+    """Leaves whose copies differed in the last cut that was checked."""
     _decoded: dict[bytes, pattern.Sector | None] = field(default_factory=dict)
 
     def take_counts(self) -> Counts:
@@ -64,10 +68,12 @@ class Checker:
     def check(self, disks: Survivors, promises: Promises) -> list[Violation]:
         """Load the set from what is left, and look at everything that was promised."""
         self.counts.cuts += 1
+        self.differing = 0
         try:
             table = self.loader.load(disks)
         except RefusedError as refused:
             return [Violation("the set can't be started", "table", str(refused))]
+        self.differing = table.differing
         found = self._check_mappings(table, promises)
         resolved = self.reader(disks, table, promises)
         return found + self.check_content(resolved, table, promises)

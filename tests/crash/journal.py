@@ -121,6 +121,12 @@ def marks(events: Sequence[Event]) -> list[int]:
     ]
 
 
+def peaks(events: Sequence[Event]) -> list[int]:
+    """The positions before a disk answers again: nothing that came in together is done yet."""
+    answers = [isinstance(event, Written | Flushed) for event in events]
+    return [at for at in range(1, len(events)) if answers[at] and not answers[at - 1]]
+
+
 def save(path: Path, events: Iterable[Event]) -> None:
     """Write a journal: a line of JSON for each event, and the data of writes in a second file."""
     with path.open("w") as lines, path.with_suffix(".data").open("wb") as blob:

@@ -13,6 +13,9 @@ from pyctl.format import SECTOR_SIZE
 from tests.crash.disks import BLANK, Sectors
 from tests.crash.journal import Event, Flush, Flushed, Write, Written
 
+STOP_SHARE = 0.25
+"""Share of the cuts that stop all writes in flight at the same point of their data."""
+
 
 @dataclass
 class _Pending:
@@ -84,9 +87,13 @@ class Media:
         """Cut the power here, and let chance say what reached the media."""
         kept: list[Sectors] = [{} for _ in self.durable]
         how = []
+        stop = rng.random() if rng.random() < STOP_SHARE else None
         for disk, target in enumerate(kept):
-            writes = [p.parts for p in self._pending.values() if p.disk == disk]
-            _keep(writes, target, rng)
+            writes = [pending for pending in self._pending.values() if pending.disk == disk]
+            if stop is None:
+                _keep(writes, target, rng)
+            else:
+                _stop(writes, target, rng, stop)
             how.append(f"disk {disk} kept {len(target)} sectors of {len(writes)} writes")
         return Survivors(self.durable, kept, "; ".join(how))
 
@@ -123,11 +130,11 @@ class Media:
             del versions[sector]
 
 
-def _keep(writes: Sequence[Sectors], target: Sectors, rng: random.Random) -> None:
+def _keep(writes: Sequence[_Pending], target: Sectors, rng: random.Random) -> None:
     """Keep each write with some chance, tear some of them, in the order they came or in any."""
     chance = rng.choice((0.0, 0.1, 0.5, 0.9, 1.0))
     torn = rng.choice((0.0, 0.3, 1.0))
-    order = list(writes)
+    order = [write.parts for write in writes]
     if rng.random() < 0.5:
         rng.shuffle(order)
     for parts in order:
@@ -135,6 +142,17 @@ def _keep(writes: Sequence[Sectors], target: Sectors, rng: random.Random) -> Non
             target.update((at, data) for at, data in parts.items() if rng.random() < chance)
         elif rng.random() < chance:
             target.update(parts)
+
+
+def _stop(writes: Sequence[_Pending], target: Sectors, rng: random.Random, stop: float) -> None:
+    """All writes that are in flight stop at the same share of their way; the cache goes as one."""
+    cache = rng.random() < 0.5
+    for write in writes:
+        count = int(len(write.parts) * stop)
+        if not write.answered:
+            target.update(list(write.parts.items())[:count])
+        elif cache:
+            target.update(write.parts)
 
 
 def split(sector: int, data: bytes) -> list[tuple[int, bytes]]:

@@ -9,12 +9,15 @@ DEFAULT_CUTS = 4000
 
 GENERATIONS = 2
 """How often a set is cut and started again."""
-MARKS_SHARE = 0.75
-"""Share of the cuts that are at FUA and flush marks, as long as there are enough."""
+MARKS_SHARE = 0.6
+PEAKS_SHARE = 0.2
+"""Shares of the cuts at FUA and flush marks, and where most is in flight; if there are enough."""
 MIN_CUTS, MAX_CUTS = 50, 2000
 """Cuts of a generation, besides those that are booted."""
 KERNEL_CUTS = 3
-"""Cuts of a generation that are booted, besides the one that really happened."""
+PATIENCE = 40
+"""Cuts of a generation that are booted, besides the one that really happened; and how many cuts
+are waited for one whose copies of the table differ."""
 
 CONTROL_CUTS = 400
 CONTROL_RUNS = 3

@@ -74,6 +74,8 @@ def write_json(
                 "violations": len(campaign.violations),
                 "cuts_checked_on_host": counts.cuts,
                 "cuts_checked_by_kernel": counts.cuts_by_kernel,
+                "marks": counts.marks,
+                "marks_checked": counts.marks_checked,
                 "kernel": kernel,
                 "seed": seed,
                 "seconds": round(seconds, 1),

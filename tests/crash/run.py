@@ -26,6 +26,7 @@ from tests.crash.plan import (
     MAIN_UNITS_PER_USED,
     MARKS_SHARE,
     MAX_SPARES,
+    PEAKS_SHARE,
     SPARE_SECTORS,
     Variant,
 )
@@ -279,11 +280,18 @@ class Run:
         return Cut(len(generation.events), self._cut_seed(generation, "end"))
 
     def choose(self, generation: Generation, number: int) -> list[Cut]:
-        """So many cuts: marks first, then anywhere between them; the real one is the last."""
+        """So many cuts, and the real one behind them.
+
+        At the marks, where the most is in flight, and anywhere between.
+        """
         events = generation.events
         rng = random.Random(self._cut_seed(generation, "choose"))
         marks = [at for at in journal.marks(events) if at > generation.start]
+        peaks = [at for at in journal.peaks(events) if at > generation.start]
         chosen = rng.sample(marks, min(len(marks), int(number * MARKS_SHARE)))
+        chosen += rng.sample(peaks, min(len(peaks), int(number * PEAKS_SHARE)))
+        self.checker.counts.marks += len(marks)
+        self.checker.counts.marks_checked += len(set(chosen).intersection(marks))
         chosen += [rng.randint(generation.start, len(events)) for _ in range(number - len(chosen))]
         cuts = [
             Cut(at, self._cut_seed(generation, f"{at}/{index}"))

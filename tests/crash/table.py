@@ -39,6 +39,8 @@ class Table:
     present: frozenset[int]
     entries: dict[int, Entry] = field(default_factory=dict)
     bad: set[tuple[int, int]] = field(default_factory=set)
+    differing: int = 0
+    """Leaves whose copies are not all the same."""
 
     @property
     def remapped(self) -> set[int]:
@@ -102,17 +104,19 @@ class Loader:
         self, disks: Survivors, table: Table, spares: Mapping[int, Superblock], number: int
     ) -> Leaf:
         best: bytes | None = None
-        best_seq = 0
+        best_seq, found = 0, set()
         for index in sorted(table.present):
             for sector in self._leaf_sectors(spares[index], number):
                 block = disks.read(index + 1, sector, _BLOCK_SECTORS)
                 code, seq = self._probe(block, table.superblock.set_uuid, number)
+                found.add(seq)
                 if code != FormatCode.OK:
                     continue
                 if seq == best_seq and block != best:
                     raise RefusedError(f"leaf {number} has two versions with sequence number {seq}")
                 if seq > best_seq:
                     best, best_seq = block, seq
+        table.differing += len(found) > 1
         if best is None:
             raise RefusedError(f"leaf {number} has no valid copy on any spare")
         try:

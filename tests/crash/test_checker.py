@@ -204,6 +204,16 @@ def test_the_newest_whole_copy_of_a_leaf_counts(two: Set) -> None:
     assert two.check() == []
 
 
+def test_copies_that_differ_are_counted(two: Set) -> None:
+    checker = Checker(RUN, UNIT_SECTORS, UNITS, Loader([SPARE_SECTORS] * 2))
+    checker.check(Survivors(two.images), two.promises)
+    assert checker.differing == 0
+    two.put_leaf(Leaf(0, 1), spares=[0])
+    two.put_leaf(Leaf(3, 2), spares=[1], replicas=[4])
+    assert checker.check(Survivors(two.images), two.promises) == []
+    assert checker.differing == 2
+
+
 def test_a_leaf_that_is_torn_everywhere_is_seen(two: Set) -> None:
     for index in range(2):
         for replica in range(REPLICAS):

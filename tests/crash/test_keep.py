@@ -46,3 +46,7 @@ def test_an_image_reads_back_as_it_was(tmp_path: Path) -> None:
 
 def test_marks_are_behind_flushes_and_fua_writes_only() -> None:
     assert journal.marks(EVENTS) == [5, 8]
+
+
+def test_peaks_are_before_the_first_of_several_answers() -> None:
+    assert journal.peaks(EVENTS) == [4, 7]

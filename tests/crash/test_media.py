@@ -130,6 +130,19 @@ def test_a_disk_that_lies_may_lose_what_it_called_durable(events: list[Event]) -
     assert _outcomes(_media(events, lying=True), 1) == {".", "a"}
 
 
+def test_all_writes_in_flight_may_stop_at_the_same_point() -> None:
+    """What tears every copy of a block that is written to several places at once."""
+    copies = 5
+    media = _media([Write(n, 0, 8 * n, _data("abcdefgh"), True) for n in range(copies)])
+    torn = {"abcd" + "." * 4} & {
+        text[8 * at : 8 * at + 8]
+        for text in _outcomes(media, 8 * copies)
+        for at in range(copies)
+        if all(text[8 * k : 8 * k + 8] == text[:8] for k in range(copies))
+    }
+    assert torn
+
+
 def test_the_same_seed_draws_the_same() -> None:
     media = _media([Write(n, 0, n, _data("x"), False) for n in range(50)])
     draw: Callable[[], Survivors] = lambda: media.draw(random.Random("7"))  # noqa: E731
