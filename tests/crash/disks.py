@@ -30,14 +30,17 @@ Sectors = dict[int, bytes]
 
 @dataclass
 class Disk:
-    """One disk: its number in the journal, its size in sectors, its block size in bytes."""
+    """One disk: its number in the journal, its size in sectors.
+
+    Weak sectors can be read at every third attempt; the attempts are counted.
+    """
 
     number: int
     sectors: int
-    block_size: int = 512
     content: Sectors = field(default_factory=dict)
     unwritable: set[int] = field(default_factory=set)
     unreadable: set[int] = field(default_factory=set)
+    weak: dict[int, int] = field(default_factory=dict)
     dead: bool = False
 
     def read(self, sector: int, count: int) -> bytes | None:
@@ -45,6 +48,10 @@ class Disk:
         wanted = range(sector, sector + count)
         if not self.unreadable.isdisjoint(wanted):
             return None
+        for number in self.weak.keys() & wanted:
+            self.weak[number] += 1
+            if self.weak[number] % 3:
+                return None
         content = self.content
         return b"".join([content.get(number, BLANK) for number in wanted])
 

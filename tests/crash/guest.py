@@ -114,10 +114,10 @@ def attach(vm: VM, disks: list[Disk], block_sizes: list[int]) -> None:
     vm.sh("crash-disks " + " ".join(words))
 
 
-def assemble(vm: VM, disks: list[Disk]) -> None:
+def assemble(vm: VM, variant: Variant, disks: list[Disk]) -> None:
     """Create the dm-remap device. Raises CommandError when the kernel refuses."""
     devices = " ".join(f"/dev/nbd{disk.number}" for disk in disks)
-    options = "6 retries 0 backoff_ms 0 breaker_remaps 1000000"
+    options = f"6 retries {variant.retries} backoff_ms 0 breaker_remaps 1000000"
     table = f"0 {disks[0].sectors} remap {devices} {options}"
     vm.sh(f"dmsetup create {NAME} --table {shlex.quote(table)} || {{ dmesg | tail -20; exit 1; }}")
 

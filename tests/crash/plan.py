@@ -31,7 +31,8 @@ class Variant:
     """A kind of set, and what happens to it while the load runs.
 
     `bad` and `growing` are shares of main's units that are bad at the start of a run, and that go
-    bad in each generation. `spare_dies`: the last spare stops taking writes during the load.
+    bad in each generation. `weak` is the share that is read only at every third attempt; what is
+    read at last goes to a spare. `spare_dies`: the last spare stops taking writes during the load.
     """
 
     name: str
@@ -41,8 +42,14 @@ class Variant:
     depth: int = 16
     bad: float = 0.10
     growing: float = 0.05
+    weak: float = 0
     bad_spare_units: int = 3
     spare_dies: bool = False
+
+    @property
+    def retries(self) -> int:
+        """How often the module tries again: enough for a weak unit, even if others read it, too."""
+        return 4 if self.weak else 0
 
     @property
     def unit_sectors(self) -> int:
@@ -53,7 +60,7 @@ class Variant:
 VARIANTS = (
     Variant("4k-two-spares", 4096, 2),
     Variant("512-one-spare", 512, 1),
-    Variant("4k-one-spare", 4096, 1),
+    Variant("4k-weak-reads", 4096, 1, weak=0.3),
     Variant("512-two-spares", 512, 2),
     Variant("4k-spare-dies", 4096, 2, spare_dies=True),
 )

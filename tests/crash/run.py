@@ -89,6 +89,8 @@ class Run:
             disk.content.update(image)
         for unit in self.rng.sample(range(variant.units), int(variant.units * variant.bad)):
             self._spoil(disks[MAIN], unit)
+        for unit in self.rng.sample(range(variant.units), int(variant.units * variant.weak)):
+            disks[MAIN].weak[unit * variant.unit_sectors] = 0
         first = DATA_START // variant.unit_sectors
         for disk in disks[1 : 1 + variant.spares]:
             for unit in self.rng.sample(range(first, first + 40), variant.bad_spare_units):
@@ -205,6 +207,7 @@ class Run:
             Disk(disk.number, disk.sectors, content=image)
             for disk, image in zip(self.disks, images, strict=True)
         ]
+        disks[MAIN].weak = dict(self.disks[MAIN].weak)
         for event in generation.events[: moment.cut.position]:
             if isinstance(event, GoneBad):
                 disks[event.disk].mark_bad(event.first, event.count, readable=event.readable)

@@ -42,7 +42,7 @@ class Session:
     def assemble(self) -> None:
         """Attach the disks and create the dm-remap device."""
         guest.attach(self.vm, self.disks, [self.variant.unit_bytes] * len(self.disks))
-        guest.assemble(self.vm, self.disks)
+        guest.assemble(self.vm, self.variant, self.disks)
 
     def read_back(self) -> dict[int, Content]:
         """Read all units through the kernel."""

@@ -129,6 +129,18 @@ def test_a_dead_disk_reads_and_takes_no_writes(power: Power, tmp_path: Path) -> 
         assert client.answer(512) == (0, 0, bytes(512))
 
 
+def test_a_weak_sector_is_read_at_every_third_attempt(power: Power, tmp_path: Path) -> None:
+    power.disks[0].weak = {3: 0}
+    with _serving(power, tmp_path) as (_, client, _other):
+        errors = []
+        for _attempt in range(6):
+            client.send(READ, 0, 4096)
+            errors.append(client.answer(4096)[0])
+        client.send(READ, 0, 512)
+        assert client.answer(512)[0] == 0
+    assert errors == [5, 5, 0, 5, 5, 0]
+
+
 def test_requests_beyond_the_end_are_refused(power: Power, tmp_path: Path) -> None:
     with _serving(power, tmp_path) as (_, client, _other):
         client.send(READ, 63 * 512, 1024)
