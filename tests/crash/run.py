@@ -1,31 +1,18 @@
 """A run: one set, cut and started again, over several generations of the same disks."""
 
 import random
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
-from pyctl.format import (
-    DATA_START,
-    SECTOR_SIZE,
-    MainGeometry,
-    format_set,
-    open_exclusively,
-    plan_set,
-)
-from tests.crash import guest, journal, pattern
+from tests.crash import fresh, guest, journal
 from tests.crash.checker import Checker, Violation
 from tests.crash.disks import Disk, Sectors
 from tests.crash.journal import MAIN, Died, Event, GoneBad
-from tests.crash.media import Media, Survivors, split
+from tests.crash.media import Media, Survivors
 from tests.crash.plan import (
-    MAIN_UNITS_PER_USED,
     MARKS_SHARE,
-    MAX_SPARES,
     PEAKS_SHARE,
     SPARE_SECTORS,
     Variant,
@@ -75,57 +62,7 @@ class Run:
         spares = [SPARE_SECTORS] * self.variant.spares
         loader = Loader(spares)
         self.checker = Checker(self.number, self.variant.unit_sectors, self.variant.units, loader)
-        self.disks = self._make_disks()
-
-    def _make_disks(self) -> list[Disk]:
-        variant = self.variant
-        main = variant.units * MAIN_UNITS_PER_USED * variant.unit_sectors
-        disks = [Disk(MAIN, main)]
-        disks += [Disk(number, SPARE_SECTORS) for number in range(1, 1 + MAX_SPARES)]
-        for unit in range(variant.units):
-            data = pattern.encode_unit(unit, 0, self.number, variant.unit_sectors)
-            disks[MAIN].content.update(split(unit * variant.unit_sectors, data))
-        for disk, image in zip(disks[1:], self._format(main), strict=False):
-            disk.content.update(image)
-        for unit in self.rng.sample(range(variant.units), int(variant.units * variant.bad)):
-            self._spoil(disks[MAIN], unit)
-        for unit in self.rng.sample(range(variant.units), int(variant.units * variant.weak)):
-            disks[MAIN].weak[unit * variant.unit_sectors] = 0
-        first = DATA_START // variant.unit_sectors
-        for disk in disks[1 : 1 + variant.spares]:
-            for unit in self.rng.sample(range(first, first + 40), variant.bad_spare_units):
-                disk.mark_bad(unit * variant.unit_sectors, variant.unit_sectors, readable=True)
-        return disks
-
-    def _format(self, main: int) -> list[Sectors]:
-        """The sectors of blank, formatted spares."""
-        variant = self.variant
-        geometry = MainGeometry(main, variant.unit_bytes)
-        planned = plan_set(
-            geometry, [SPARE_SECTORS] * variant.spares, unit_bytes=variant.unit_bytes, now=0
-        )
-        images = []
-        with tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
-            opened = []
-            for number in range(variant.spares):
-                path = Path(directory, str(number))
-                with path.open("wb") as file:
-                    file.truncate(SPARE_SECTORS * SECTOR_SIZE)
-                opened.append(stack.enter_context(open_exclusively(path, write=True)))
-            format_set(opened, planned)
-            for spare in opened:
-                data = spare.read(0, DATA_START * SECTOR_SIZE)
-                images.append({at: part for at, part in split(0, data) if any(part)})
-        return images
-
-    def _spoil(self, disk: Disk, unit: int) -> tuple[int, int, bool]:
-        """Make part of a unit bad; one in three can still be read."""
-        size = self.variant.unit_sectors
-        count = self.rng.randint(1, size)
-        first = unit * size + self.rng.randint(0, size - count)
-        readable = self.rng.random() < 1 / 3
-        disk.mark_bad(first, count, readable=readable)
-        return first, count, readable
+        self.disks = fresh.disks(self.variant, self.number, self.rng)
 
     def first_generation(self) -> Generation:
         """The state before anything was written."""
@@ -137,7 +74,9 @@ class Run:
     def live(self, generation: Generation) -> list[Violation]:
         """Turn the power on, check what is there, write, cut. Fills in the events."""
         self._insert(generation.images)
-        with powered_on(self.machine, self.variant, self.disks, self.rng) as session:
+        # The guest's timing decides how much is drawn from it: it has a source of its own.
+        answers = random.Random(self._cut_seed(generation, "answers"))
+        with powered_on(self.machine, self.variant, self.disks, answers) as session:
             self._note_bad(session)
             generation.events = session.power.events
             generation.start = len(generation.events)
@@ -182,7 +121,7 @@ class Run:
         session.wait_for_acknowledgements(LEAST_WRITES)
 
     def _grow(self, session: Session, unit: int) -> None:
-        first, count, readable = self._spoil(session.disks[MAIN], unit)
+        first, count, readable = fresh.spoil(session.disks[MAIN], self.variant, unit, self.rng)
         session.power.note_gone_bad(session.disks[MAIN], first, count, readable=readable)
 
     def _check_booted(self, session: Session, generation: Generation) -> list[Violation]:
@@ -195,8 +134,9 @@ class Run:
     def boot(self, generation: Generation, moment: "Moment") -> list[Violation]:
         """Start a machine with what a cut has left, and check that."""
         disks = self._disks_at(generation, moment)
+        answers = random.Random(moment.cut.seed)
         try:
-            with powered_on(self.machine, self.variant, disks, self.rng) as session:
+            with powered_on(self.machine, self.variant, disks, answers) as session:
                 return self.check_by_kernel(session, moment.promises)
         except GuestLostError as error:
             return [Violation("the kernel died", "kernel", str(error))]
