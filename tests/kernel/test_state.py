@@ -1,7 +1,6 @@
 """What survives a restart beside the table: counters, samples of main, generations."""
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -21,24 +20,9 @@ from tests.kernel.lib.faults import FaultyDevice
 from tests.kernel.lib.kmsg import KernelLog
 from tests.kernel.lib.metadata import BLOCK_SECTORS, Metadata
 from tests.kernel.lib.retry import wait_until
-from tests.kernel.lib.setup import QuickRemap, disks, failing_write, pattern, refused
+from tests.kernel.lib.setup import Disks, QuickRemap, failing_write, pattern, refused
 
-Disks = tuple[NullBlk, ...]
 CHANGED = "has changed since the set was stopped"
-
-
-@pytest.fixture
-def two() -> Iterator[Disks]:
-    """A main disk and one spare."""
-    with disks() as made:
-        yield made
-
-
-@pytest.fixture
-def three() -> Iterator[Disks]:
-    """A main disk and two spares."""
-    with disks(spares=2) as made:
-        yield made
 
 
 def lost_power(dm: QuickRemap, *spares: NullBlk) -> None:

@@ -1,13 +1,17 @@
 """Power goes while metadata is being written: old or new, never lost, never mixed."""
 
 import random
+from collections.abc import Iterator
 
-from tests.kernel.lib.blockdev import SECTOR
+import pytest
+
+from tests.kernel.lib.blockdev import SECTOR, BlockDevice
+from tests.kernel.lib.directio import pread, pwrite
 from tests.kernel.lib.dm import DmDevice, Linear
 from tests.kernel.lib.faults import Delay
-from tests.kernel.lib.metadata import ALL_COPIES, Metadata
+from tests.kernel.lib.metadata import ALL_COPIES, BLOCK_SECTORS, DATA_START, Metadata
 from tests.kernel.lib.run import run
-from tests.kernel.lib.setup import Disks, QuickRemap, failing_write, pattern
+from tests.kernel.lib.setup import Disks, QuickRemap, eio, failing_write, pattern
 from tests.kernel.lib.tracing import WriteTrace
 
 
@@ -43,9 +47,7 @@ def test_trap_15_torn_leaf_is_old_or_new_never_lost(two: Disks) -> None:
     outcomes = set()
     for complete, flight in crashes:
         for sectors in _cuts():
-            torn = b"".join(
-                (new if i in sectors else old)[i * SECTOR : (i + 1) * SECTOR] for i in range(8)
-            )
+            torn = _torn(old, new, sectors)
             for replica in ALL_COPIES:
                 whole = new if replica in complete else old
                 metadata.put_block(torn if replica in flight else whole, replica)
@@ -60,9 +62,18 @@ def test_trap_15_torn_leaf_is_old_or_new_never_lost(two: Disks) -> None:
 
 
 def _cuts() -> list[set[int]]:
-    """The sectors of a block that are new after a torn write: cut anywhere, and out of order."""
+    """The sectors of a block that are new after a torn write: its head, its tail, or some."""
     rng = random.Random(15)
-    return [set(range(cut)) for cut in range(9)] + [set(rng.sample(range(8), 4))]
+    heads = [set(range(cut)) for cut in range(BLOCK_SECTORS + 1)]
+    tails = [set(range(cut, BLOCK_SECTORS)) for cut in range(1, BLOCK_SECTORS)]
+    return [*heads, *tails, set(rng.sample(range(BLOCK_SECTORS), 4))]
+
+
+def _torn(old: bytes, new: bytes, sectors: set[int]) -> bytes:
+    """A block of which some sectors are new."""
+    return b"".join(
+        (new if i in sectors else old)[i * SECTOR : (i + 1) * SECTOR] for i in range(BLOCK_SECTORS)
+    )
 
 
 def _crashes(
@@ -85,3 +96,109 @@ def _crashes(
             complete.add(places[sector])
         growing = submitted
     return crashes
+
+
+class _Area:
+    """The metadata area of a spare before and after something, and every crash in between."""
+
+    def __init__(self, spare: BlockDevice, old: bytes) -> None:
+        self.spare = spare
+        self.old = old
+        self.new = pread(spare, 0, DATA_START)
+
+    def changed(self) -> dict[int, int]:
+        """The first sectors of the blocks that have changed."""
+        places = range(0, DATA_START, BLOCK_SECTORS)
+        return {
+            place: place
+            for place in places
+            if self._block(self.old, place) != self._block(self.new, place)
+        }
+
+    def crashes(self, moments: list[tuple[bool, int]]) -> Iterator[None]:
+        """Put the spare into the state after each crash, and let the caller look at it."""
+        for complete, flight in _crashes(moments, self.changed()):
+            # All cuts are tried by tests/unit/test_torn.py.
+            for sectors in _cuts()[::4]:
+                pwrite(self.spare, 0, self.old)
+                for place in complete:
+                    pwrite(self.spare, place, self._block(self.new, place))
+                for place in flight:
+                    old, new = (self._block(area, place) for area in (self.old, self.new))
+                    pwrite(self.spare, place, _torn(old, new, sectors))
+                yield
+
+    @staticmethod
+    def _block(area: bytes, place: int) -> bytes:
+        return area[place * SECTOR : (place + BLOCK_SECTORS) * SECTOR]
+
+
+def test_trap_15_torn_superblocks_and_state_lose_nothing(two: Disks) -> None:
+    """The same for `save`, which writes all superblocks and the state block."""
+    main, spare = two
+    run("modprobe", "dm-delay")
+    metadata = Metadata(spare)
+    data = pattern(10, seed=1)
+    with DmDevice(Linear(spare, spare.sectors)) as below, QuickRemap(main, below) as dm:
+        failing_write(main, dm, 2000, data)
+        dm.message("save")
+        old = pread(spare, 0, DATA_START)
+        below.reload(Delay(spare, spare.sectors, read_ms=0, write_ms=50))
+        with WriteTrace(below) as moments:
+            dm.message("save")
+        area = _Area(spare, old)
+        events = metadata.superblock().events
+    # Five superblocks and a state block.
+    assert len(area.changed()) == 6
+    outcomes = set()
+    for _ in area.crashes(moments()):
+        found = {sb.events for sb in metadata.superblocks() if sb}
+        assert found and found <= {events - 1, events}
+        outcomes.add(max(found))
+        with QuickRemap(main, spare) as dm:
+            assert dm.remapped() == set(range(2000, 2010))
+            assert dm.read(2000, 10) == data
+            assert int(dm.status_fields().fields["events"]) >= max(found)
+            assert dm.stats()["write_errors"] == 10
+        after = [sb.events if sb else None for sb in metadata.superblocks()]
+        assert len(set(after)) == 1 and after[0] is not None
+    assert outcomes == {events - 1, events}
+
+
+@pytest.mark.timeout(240)
+def test_trap_15_torn_change_of_membership_is_old_or_new(three: Disks) -> None:
+    """A set starts without one of its spares: generation records, superblocks and state.
+
+    After a crash the other spare is back. Before the change was durable nothing else was written,
+    and both are in sync; afterwards the other one is stale.
+    """
+    main, *spares = three
+    run("modprobe", "dm-delay")
+    metadata = Metadata(spares[0])
+    with QuickRemap(main, *spares) as dm:
+        for sector in range(1000, 1004):
+            failing_write(main, dm, sector, pattern(1, seed=sector))
+        place = {entry.sector: entry.spare for entry in dm.remaps()}
+        assert set(place.values()) == {0, 1}
+    old, other = (pread(spare, 0, DATA_START) for spare in spares)
+    with DmDevice(Delay(spares[0], spares[0].sectors, read_ms=0, write_ms=50)) as below:
+        with WriteTrace(below) as moments:
+            dm = QuickRemap(main, below, opts={"degraded": "yes"})
+            dm.__enter__()
+        area = _Area(spares[0], old)
+        dm.remove()
+    # Two copies of a generation record, five superblocks and a state block.
+    assert len(area.changed()) == 8
+    outcomes = set()
+    for _ in area.crashes(moments()):
+        pwrite(spares[1], 0, other)
+        with QuickRemap(main, *spares) as dm:
+            outcome = dm.status_fields().fields["spares"]
+            outcomes.add(outcome)
+            for sector, spare in place.items():
+                if outcome == "1/2" and spare == 1:
+                    assert eio(dm, sector)
+                else:
+                    assert dm.read(sector) == pattern(1, seed=sector)
+        assert len({sb.events if sb else None for sb in metadata.superblocks()}) == 1
+    assert outcomes == {"1/2", "2/2"}

@@ -22,6 +22,8 @@ from tests.kernel.lib.blockdev import BlockDevice
 from tests.kernel.lib.directio import pread, pwrite
 
 BLOCK_SECTORS = BLOCK_SIZE // SECTOR_SIZE
+# A superblock and the inline leaves behind it.
+SLOT_SECTORS = 1024
 # Sectors of a spare before its data area.
 DATA_START = 10240
 ALL_COPIES = tuple(range(REPLICAS))
@@ -37,6 +39,14 @@ class Metadata:
         """A superblock, which must be valid."""
         block = pread(self.spare, slot_sector(copy), BLOCK_SECTORS)
         return Superblock.decode(block, copy, self.spare.sectors)
+
+    def superblocks(self) -> list[Superblock | None]:
+        """All copies; None for those that are not valid."""
+        found = []
+        for copy in ALL_COPIES:
+            block = pread(self.spare, slot_sector(copy), BLOCK_SECTORS)
+            found.append(Superblock.try_decode(block, copy, self.spare.sectors)[1])
+        return found
 
     def put_superblock(self, superblock: Superblock) -> None:
         """Write all copies of a superblock."""
@@ -85,7 +95,7 @@ class Metadata:
     def wipe(self, *copies: int) -> None:
         """Destroy whole slots: superblock and all leaves; without arguments, all of them."""
         for copy in copies or ALL_COPIES:
-            pwrite(self.spare, slot_sector(copy), b"\xa5" * (1024 * SECTOR_SIZE))
+            pwrite(self.spare, slot_sector(copy), b"\xa5" * (SLOT_SECTORS * SECTOR_SIZE))
 
     def generations(self) -> list[Generation]:
         """All valid records of the ring, of copy 0, the oldest first."""
