@@ -1,5 +1,26 @@
 """The on-disk format, read and written by the same C code as in the kernel module."""
 
+from pyctl.format.archive import (
+    Archive,
+    load_archive,
+    pack_archive,
+    save_archive,
+)
+from pyctl.format.check import (
+    Finding,
+    Severity,
+    check_set,
+    membership_problems,
+    table_problems,
+)
+from pyctl.format.history import (
+    differences,
+)
+from pyctl.format.membership import (
+    Change,
+    commit,
+    count_kinds,
+)
 from pyctl.format.model import (
     BLOCK_SIZE,
     DATA_START,
@@ -37,6 +58,21 @@ from pyctl.format.records import (
     sample_unit,
     state_sector,
 )
+from pyctl.format.repair import (
+    Checked,
+    check_and_repair,
+)
+from pyctl.format.restore import (
+    RestorePlan,
+    RestoreWishes,
+    execute_restore,
+    plan_restore,
+)
+from pyctl.format.rollback import (
+    RollbackPlan,
+    execute_rollback,
+    plan_rollback,
+)
 from pyctl.format.spare import (
     MainGeometry,
     Opened,
@@ -45,10 +81,20 @@ from pyctl.format.spare import (
     format_set,
     newest_superblock,
     open_exclusively,
+    open_for_reading,
     plan_set,
     read_set,
     read_spare,
     stale_spares,
+)
+from pyctl.format.survey import (
+    Role,
+    Survey,
+    SurveyedSpare,
+    take_survey,
+)
+from pyctl.format.writing import (
+    BlockWrite,
 )
 
 __all__ = [
@@ -67,9 +113,14 @@ __all__ = [
     "REPLICAS",
     "SECTOR_SIZE",
     "STATE_BLOCKS",
+    "Archive",
+    "BlockWrite",
+    "Change",
+    "Checked",
     "Entry",
     "EntryFlag",
     "EntryKind",
+    "Finding",
     "FormatCode",
     "Generation",
     "Leaf",
@@ -78,22 +129,45 @@ __all__ = [
     "ReadSet",
     "ReadSpare",
     "Reason",
+    "RestorePlan",
+    "RestoreWishes",
+    "Role",
+    "RollbackPlan",
     "Sample",
+    "Severity",
     "SpareDesc",
     "SpareState",
     "State",
     "Superblock",
+    "Survey",
+    "SurveyedSpare",
+    "check_and_repair",
+    "check_set",
+    "commit",
+    "count_kinds",
     "crc32c",
+    "differences",
+    "execute_restore",
+    "execute_rollback",
     "explain",
     "format_set",
     "gen_sector",
+    "load_archive",
+    "membership_problems",
     "newest_superblock",
     "open_exclusively",
+    "open_for_reading",
+    "pack_archive",
+    "plan_restore",
+    "plan_rollback",
     "plan_set",
     "read_set",
     "read_spare",
     "sample_unit",
+    "save_archive",
     "slot_sector",
     "stale_spares",
     "state_sector",
+    "table_problems",
+    "take_survey",
 ]

@@ -336,8 +336,12 @@ class Leaf:
                 )
         if len(entries) != lib.dmr_leaf_used(raw):
             raise FormatError(f"Leaf {number} was refused: {explain(FormatCode.NR_USED)}.")
-        events = int.from_bytes(block[16:24], "little")
-        return cls(number, seq, events, entries)
+        return cls(number, seq, cls.events_of(block), entries)
+
+    @staticmethod
+    def events_of(block: bytes) -> int:
+        """The set's events when a leaf that has passed probe() was written."""
+        return int.from_bytes(block[16:24], "little")
 
 
 _LEAF_HEADER = BLOCK_SIZE - LEAF_ENTRIES * 16

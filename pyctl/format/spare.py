@@ -39,9 +39,12 @@ __all__ = [
     "ReadSet",
     "ReadSpare",
     "format_set",
+    "leaf_blocks",
     "newest_superblock",
     "open_exclusively",
+    "open_for_reading",
     "plan_set",
+    "read_blocks",
     "read_set",
     "read_spare",
     "stale_spares",
@@ -130,7 +133,11 @@ def open_exclusively(path: str | Path, *, write: bool) -> Iterator[Opened]:
 
 
 @contextmanager
-def _open_for_reading(path: str | Path) -> Iterator[Opened]:
+def open_for_reading(path: str | Path) -> Iterator[Opened]:
+    """Open a block device or a regular file that others may be using.
+
+    Raises NotFoundError, PermissionDeniedError, UsageError as open_exclusively does.
+    """
     name = os.fspath(path)
     try:
         fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
@@ -303,7 +310,7 @@ def read_spare(path: str | Path) -> ReadSpare:
     Copies that cannot be read count as refused. Raises NotFoundError, PermissionDeniedError or
     UsageError if it cannot be opened.
     """
-    with _open_for_reading(path) as spare:
+    with open_for_reading(path) as spare:
         return _read_spare(spare)
 
 
@@ -429,7 +436,7 @@ def _read_leaves(result: ReadSet, spares: Sequence[ReadSpare]) -> None:
     for spare in spares:
         if spare.superblock is None:
             continue
-        with _open_for_reading(spare.path) as opened:
+        with open_for_reading(spare.path) as opened:
             for number, replica, block in _leaf_blocks(opened, spare.superblock, result.problems):
                 code, seq = Leaf.probe(block, newest.set_uuid, number)
                 if code != FormatCode.OK:
@@ -453,19 +460,30 @@ def _read_leaves(result: ReadSet, spares: Sequence[ReadSpare]) -> None:
 def _leaf_blocks(
     spare: Opened, superblock: Superblock, problems: list[str]
 ) -> Iterator[tuple[int, int, bytes]]:
+    for number, replica, block in leaf_blocks(spare, superblock):
+        if isinstance(block, MediaError):
+            problems.append(str(block))
+        else:
+            yield number, replica, block
+
+
+def leaf_blocks(
+    spare: Opened, superblock: Superblock
+) -> Iterator[tuple[int, int, bytes | MediaError]]:
+    """All leaf blocks of a spare: leaf, replica, and the block or why it cannot be read."""
     for replica in range(REPLICAS):
         first = 0
         while first < superblock.nr_leaves:
             end = INLINE_LEAVES if first < INLINE_LEAVES else superblock.nr_leaves
             count = min(end - first, _CHUNK_LEAVES)
             sector = superblock.leaf_sector(first, replica)
-            for index, block in enumerate(_blocks(spare, sector, count, problems)):
-                if block is not None:
-                    yield first + index, replica, block
+            for index, block in enumerate(read_blocks(spare, sector, count)):
+                yield first + index, replica, block
             first += count
 
 
-def _blocks(spare: Opened, sector: int, count: int, problems: list[str]) -> Iterator[bytes | None]:
+def read_blocks(spare: Opened, sector: int, count: int) -> Iterator[bytes | MediaError]:
+    """Metadata blocks that lie one behind the other; for each, what it holds or why not."""
     try:
         data = spare.read(sector, count * BLOCK_SIZE)
     except MediaError:
@@ -474,8 +492,7 @@ def _blocks(spare: Opened, sector: int, count: int, problems: list[str]) -> Iter
             try:
                 yield spare.read(sector + index * _BLOCK_SECTORS, BLOCK_SIZE)
             except MediaError as error:
-                problems.append(str(error))
-                yield None
+                yield error
         return
     for index in range(count):
         yield data[index * BLOCK_SIZE : (index + 1) * BLOCK_SIZE]
