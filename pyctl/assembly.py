@@ -4,10 +4,11 @@
 """
 
 import errno
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pyctl import identity, probe
 from pyctl.blockdev import BlockDevice, users
@@ -17,17 +18,25 @@ from pyctl.errors import DmError, RefusedError, UsageError
 from pyctl.format import (
     DEFAULT_MAX_REMAPS,
     MIN_SPARE_SECTORS,
+    Change,
     MainGeometry,
     ReadSpare,
+    Reason,
+    Severity,
     SpareState,
     Superblock,
+    check_set,
+    commit,
     format_set,
     newest_superblock,
     open_exclusively,
+    open_for_reading,
     plan_set,
     read_spare,
     stale_spares,
+    take_survey,
 )
+from pyctl.identity import Field, Verdict
 from pyctl.kmsg import KernelLog
 from pyctl.table import RemapTable, dm_uuid
 
@@ -58,7 +67,10 @@ class Wishes:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is going to be done. `format` is empty when an existing set is assembled."""
+    """What is going to be done. `format` is empty when an existing set is assembled.
+
+    `remember` is a new identity of main for the superblocks, None if they have the right one.
+    """
 
     name: str
     set_uuid: uuid.UUID
@@ -69,6 +81,7 @@ class Plan:
     unit_bytes: int
     format: tuple[Superblock, ...] = ()
     wipe: tuple[str, ...] = ()
+    remember: str | None = None
     warnings: list[str] = field(default_factory=list)
 
 
@@ -115,6 +128,8 @@ def execute(
     ensure_target()
     if todo.format:
         _format(todo, progress)
+    elif todo.remember is not None:
+        _remember(todo, todo.remember)
     log = KernelLog()
     try:
         device.create([todo.table], todo.dm_uuid)
@@ -146,6 +161,20 @@ def _format(todo: Plan, progress: Progress | None) -> None:
             stack.enter_context(open_exclusively(spare.path, write=True)) for spare in todo.spares
         ]
         format_set(opened, todo.format, progress)
+
+
+# What the kernel is going to refuse is left as it is.
+def _remember(todo: Plan, text: str) -> None:
+    with ExitStack() as stack:
+        opened = [
+            stack.enter_context(open_exclusively(spare.path, write=True)) for spare in todo.spares
+        ]
+        seen = take_survey(opened)
+        if any(finding.severity == Severity.LEFT for finding in check_set(seen)):
+            return
+        change = Change(replace(seen.reference, identity=text), Reason.IDENTITY)
+        spares = sorted(seen.current, key=lambda spare: -spare.own.events)
+        commit(seen, change, spares, [entry for _, _, entry in seen.entries()])
 
 
 def _check_devices(main: BlockDevice, spares: Sequence[BlockDevice]) -> None:
@@ -229,7 +258,7 @@ def _plan_format(
         set_uuid=first.set_uuid,
         main=main,
         spares=spares,
-        table=_table(main, spares, first, wishes, degraded=False),
+        table=_table(main, spares, first, wishes),
         dm_uuid=dm_uuid(first.set_uuid),
         unit_bytes=unit,
         format=tuple(superblocks),
@@ -258,7 +287,7 @@ def _plan_assembly(
     main_identity: dict[str, str],
     wishes: Wishes,
 ) -> Plan:
-    problems, warnings = _pairing_problems(main, spares, main_identity, found, wishes)
+    problems, warnings, fields = _pairing_problems(main, spares, main_identity, found, wishes)
     if problems:
         raise RefusedError(
             f"{main.path} cannot be assembled with "
@@ -267,18 +296,32 @@ def _plan_assembly(
             + "; ".join(problems)
             + ".",
             hint="Nothing was written.",
+            details=identity.describe(fields) if _is_about_main(fields) else (),
         )
     superblock = newest_superblock(found)
+    remember = identity.encode(identity.merged(identity.decode(superblock.identity), main_identity))
     return Plan(
         name=name,
         set_uuid=superblock.set_uuid,
         main=main,
         spares=spares,
-        table=_table(main, spares, superblock, wishes, degraded=bool(_missing(found))),
+        table=_table(
+            main,
+            spares,
+            superblock,
+            wishes,
+            degraded=bool(_missing(found)),
+            accept_main=wishes.force_main,
+        ),
         dm_uuid=dm_uuid(superblock.set_uuid),
         unit_bytes=superblock.unit_bytes,
+        remember=remember if remember != superblock.identity else None,
         warnings=warnings,
     )
+
+
+def _is_about_main(fields: Sequence[Field]) -> bool:
+    return any(field.verdict == Verdict.REFUSED for field in fields)
 
 
 # UUIDs of the spares that were in sync when the set was last written and were not given.
@@ -302,25 +345,32 @@ def _pairing_problems(
     main_identity: dict[str, str],
     found: Sequence[ReadSpare],
     wishes: Wishes,
-) -> tuple[list[str], list[str]]:
+) -> tuple[list[str], list[str], list[Field]]:
     strangers = [spare for spare in found if spare.superblock is None]
     if strangers:
-        return [
-            f"{spare.path} carries no whole dm-remap metadata ("
-            + ", ".join(dict.fromkeys(spare.copies_text()))
-            + ")"
-            for spare in strangers
-        ], []
+        return (
+            [
+                f"{spare.path} carries no whole dm-remap metadata ("
+                + ", ".join(dict.fromkeys(spare.copies_text()))
+                + ")"
+                for spare in strangers
+            ],
+            [],
+            [],
+        )
     sets = {spare.superblock.set_uuid for spare in found if spare.superblock}
     if len(sets) > 1:
-        return [
-            "the spares belong to different sets: "
-            + ", ".join(f"{s.path} to {s.superblock.set_uuid}" for s in found if s.superblock)
-        ], []
+        return (
+            [
+                "the spares belong to different sets: "
+                + ", ".join(f"{s.path} to {s.superblock.set_uuid}" for s in found if s.superblock)
+            ],
+            [],
+            [],
+        )
     superblock = newest_superblock(found)
-    problems, warnings = check_pairing(
-        superblock, main.sectors, main.lbs, main_identity, force_main=wishes.force_main
-    )
+    fields = check_pairing(spares, main, main_identity)
+    problems, warnings = identity.judge(fields, force_main=wishes.force_main)
     if wishes.set_uuid not in (None, superblock.set_uuid):
         problems.append(
             f"the spares belong to the set {superblock.set_uuid}, not to {wishes.set_uuid}"
@@ -357,36 +407,17 @@ def _pairing_problems(
             warnings.append(sentence)
         else:
             problems.append(f"{sentence}; --degraded starts it nevertheless")
-    return problems, warnings
+    return problems, warnings, fields
 
 
 def check_pairing(
-    superblock: Superblock,
-    main_sectors: int,
-    main_lbs: int,
-    main_identity: dict[str, str],
-    *,
-    force_main: bool = False,
-) -> tuple[list[str], list[str]]:
-    """Is this the main device of the set? Clauses: reasons to refuse, and mere warnings."""
-    problems = []
-    shift = superblock.unit_shift
-    if main_sectors >> shift << shift != superblock.main_sectors:
-        problems.append(
-            f"main has {main_sectors} sectors, the spares belong to a main device of"
-            f" {superblock.main_sectors}"
-        )
-    if main_lbs != superblock.main_lbs:
-        problems.append(
-            f"main has logical blocks of {main_lbs} bytes, the spares belong to a main device with"
-            f" {superblock.main_lbs}"
-        )
-    hard, soft = identity.compare(identity.decode(superblock.identity), main_identity)
-    if hard and not force_main:
-        problems += [f"main is another device: {what}" for what in hard]
-        problems[-1] += " (--force-main accepts it nevertheless)"
-        return problems, []
-    return problems, [f"main has changed: {what}" for what in (*hard, *soft)]
+    spares: Sequence[BlockDevice], main: BlockDevice, main_identity: dict[str, str]
+) -> list[Field]:
+    """Is this the main device of the set? Field by field, content included."""
+    candidate = identity.Main(main.path, main.sectors, main.lbs, main_identity)
+    with ExitStack() as stack:
+        opened = [stack.enter_context(open_for_reading(spare.path)) for spare in spares]
+        return identity.examine_survey(take_survey(opened), candidate, int(time.time()))
 
 
 def _table(
@@ -395,9 +426,12 @@ def _table(
     superblock: Superblock,
     wishes: Wishes,
     *,
-    degraded: bool,
+    degraded: bool = False,
+    accept_main: bool = False,
 ) -> TargetLine:
     options = ["set", str(superblock.set_uuid), *wishes.options]
+    if accept_main:
+        options += ["accept_main", "yes"]
     if degraded:
         options += ["degraded", "yes"]
     return RemapTable(

@@ -11,6 +11,7 @@ from pyctl import __version__
 from pyctl.app import App
 from pyctl.commands import completion, control, device, metadata, module, remaps, version
 from pyctl.errors import ExitCode, PyctlError, exit_code
+from pyctl.output import Rows, show
 
 __all__ = ["cli", "main"]
 
@@ -38,11 +39,18 @@ def _tell(app: App, error: BaseException) -> None:
         message, hint = "Interrupted.", "What was done until then stays done."
     else:
         message, hint = f"{error}.", ""
+    details = error.details if isinstance(error, PyctlError) else ()
     if app.json:
-        told = {"code": int(code), "name": code.name.lower(), "message": message, "hint": hint}
+        told: dict[str, object] = {"code": int(code), "name": code.name.lower()}
+        told |= {"message": message, "hint": hint}
+        if details:
+            told["details"] = details
         click.echo(json.dumps({"error": told}), err=True)
     else:
         click.echo(f"pyctl: {message}", err=True)
+        if details:
+            titles = [title.upper() for title in details[0]]
+            show(Rows(titles, [list(row.values()) for row in details]), err=True)
         if hint:
             click.echo(f"  {hint}", err=True)
 

@@ -209,6 +209,13 @@ class Control:
         """Read all copies of the metadata again and repair them: `leaves`, `repaired`."""
         return self._counts("restore", ("leaves", "repaired"))
 
+    def repair(self) -> dict[str, int]:
+        """Read all copies of everything and rewrite those that are damaged or old.
+
+        `leaves`, `superblocks` and `records` are what was read, `repaired` counts rewritten copies.
+        """
+        return self._counts("repair", ("leaves", "superblocks", "records", "repaired"))
+
     def remaps(self) -> Iterator[RemapEntry]:
         """All runs that have an entry, by rising sector."""
         start = 0

@@ -7,8 +7,11 @@ sentence that says what to do.
 import enum
 import errno
 import os
+from collections.abc import Mapping, Sequence
 
 __all__ = [
+    "CheckNotRunError",
+    "CheckStatus",
     "DmError",
     "ExitCode",
     "FormatError",
@@ -37,16 +40,30 @@ class ExitCode(enum.IntEnum):
     MEDIA = 5
     NO_KERNEL = 6
     PERMISSION = 7
+    NOT_CHECKED = 8
     INTERRUPTED = 130
+
+
+class CheckStatus(enum.IntEnum):
+    """Exit status of `metadata check` and `metadata repair`, which is that of fsck."""
+
+    CLEAN = 0
+    REPAIRED = 1
+    LEFT = 4
+    NOT_CHECKED = 8
 
 
 class PyctlError(Exception):
     """Something failed; the base of all errors of pyctl."""
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", details: Sequence[Mapping[str, str]] = ()
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        # rows of a table that belongs to the message
+        self.details = details
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}" if self.hint else self.message
@@ -78,6 +95,10 @@ class PermissionDeniedError(PyctlError):
 
 class FormatError(PyctlError):
     """On-disk metadata cannot be read, or cannot be made for these devices."""
+
+
+class CheckNotRunError(PyctlError):
+    """Metadata could not be checked at all, for whatever reason."""
 
 
 class RunError(PyctlError):
@@ -118,6 +139,7 @@ _EXIT_CODES: dict[type[BaseException], ExitCode] = {
     RefusedError: ExitCode.REFUSED,
     MediaError: ExitCode.MEDIA,
     NoKernelError: ExitCode.NO_KERNEL,
+    CheckNotRunError: ExitCode.NOT_CHECKED,
     PermissionDeniedError: ExitCode.PERMISSION,
     PyctlError: ExitCode.FAILED,
     PermissionError: ExitCode.PERMISSION,

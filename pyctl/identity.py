@@ -1,16 +1,43 @@
-"""Who a main device is: the text in the metadata, and the comparison with a device."""
+"""Who a main device is: what the metadata remembers, and the comparison with a device."""
 
-from collections.abc import Mapping
+import enum
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from pyctl import probe
+from pyctl import probe, samples
 from pyctl.blockdev import BlockDevice
-from pyctl.format import IDENTITY_LEN
+from pyctl.errors import PyctlError
+from pyctl.format import (
+    IDENTITY_LEN,
+    SECTOR_SIZE,
+    State,
+    Superblock,
+    Survey,
+    open_for_reading,
+)
+from pyctl.output import when
+from pyctl.samples import Compared
 
-__all__ = ["compare", "decode", "encode", "of_device"]
+__all__ = [
+    "Field",
+    "Main",
+    "Verdict",
+    "decode",
+    "describe",
+    "encode",
+    "examine",
+    "examine_survey",
+    "judge",
+    "look_at",
+    "merged",
+    "of_device",
+]
 
 # Most telling first: what does not fit is dropped from the end.
 _HARD = ("wwid", "serial", "dmuuid", "partuuid")
-_SOFT = ("fsuuid", "ptuuid")
+_SOFT = ("fsuuid", "ptuuid", "fstype")
 
 _NAMES = {
     "wwid": "world-wide identifier",
@@ -19,17 +46,75 @@ _NAMES = {
     "partuuid": "partition UUID",
     "fsuuid": "file system's UUID",
     "ptuuid": "partition table's UUID",
+    "fstype": "file system's type",
 }
+
+# So many samples that are not blank have to differ, all of them, to tell another device.
+_ENOUGH_SAMPLES = 8
+# Clocks of two machines may differ by this much, in seconds.
+_CLOCK_SLACK = 86400
+
+
+class Verdict(enum.StrEnum):
+    """What comes of comparing one field."""
+
+    SAME = "same"
+    REFUSED = "differs: refused"
+    WARNING = "differs: warning"
+    PLAUSIBLE = "plausible"
+    UNKNOWN = "not known"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One thing that is remembered of main, beside what was found.
+
+    `clause` says what is wrong, without a full stop. `fixed` fields are refused whatever the
+    caller wants: the set could not work.
+    """
+
+    name: str
+    remembered: str
+    found: str
+    verdict: Verdict
+    clause: str = ""
+    fixed: bool = False
+
+
+@dataclass(frozen=True)
+class Main:
+    """A main device or an image of one: sectors of 512 bytes, block size in bytes, 0 if unknown."""
+
+    path: str
+    sectors: int
+    lbs: int
+    identity: Mapping[str, str]
+
+
+def look_at(path: str) -> Main:
+    """Everything that is to be compared but content. Raises as BlockDevice.find() does."""
+    try:
+        info = Path(path).stat()
+    except OSError:
+        info = None
+    if info and stat.S_ISREG(info.st_mode):
+        return Main(path, info.st_size // SECTOR_SIZE, 0, _of_contents(path))
+    device = BlockDevice.find(path)
+    return Main(path, device.sectors, device.lbs, of_device(device))
 
 
 def of_device(device: BlockDevice) -> dict[str, str]:
     """What is known of a device, by key; white space never occurs in values."""
-    seen = probe.blkid(device.path)
+    return {**device.hardware(), **_of_contents(device.path)}
+
+
+def _of_contents(path: str) -> dict[str, str]:
+    seen = probe.blkid(path)
     found = {
-        **device.hardware(),
         "partuuid": seen.get("PART_ENTRY_UUID", ""),
         "fsuuid": seen.get("UUID", ""),
         "ptuuid": seen.get("PTUUID", ""),
+        "fstype": seen.get("TYPE", ""),
     }
     return {key: "_".join(value.split()) for key, value in found.items() if value}
 
@@ -51,17 +136,139 @@ def decode(text: str) -> dict[str, str]:
     return {key: value for key, sep, value in pairs if sep and key}
 
 
-def compare(stored: Mapping[str, str], now: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """Differences as sentences: those that tell another device, and those that may be normal.
+def merged(stored: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """What to remember from now on: what is found; what is not found stays."""
+    return {**stored, **{key: now[key] for key in (*_HARD, *_SOFT) if key in now}}
 
-    Only what is known on both sides is compared.
-    """
 
-    def differ(keys: tuple[str, ...]) -> list[str]:
-        return [
-            f"its {_NAMES[key]} is {now[key]}, the spares remember {stored[key]}"
-            for key in keys
-            if key in stored and key in now and stored[key] != now[key]
-        ]
+def examine(
+    superblock: Superblock,
+    main: Main,
+    *,
+    content: Compared | None = None,
+    state: State | None = None,
+    now: int,
+) -> list[Field]:
+    """Compare everything that is remembered of main; `now` is in seconds since 1970."""
+    stored = decode(superblock.identity)
+    fields = [_size(superblock, main), _block_size(superblock, main)]
+    fields += [_text(key, stored, main.identity, Verdict.REFUSED) for key in _HARD]
+    fields += [_text(key, stored, main.identity, Verdict.WARNING) for key in _SOFT]
+    known_hardware = any(field.verdict == Verdict.SAME for field in fields[2 : 2 + len(_HARD)])
+    fields.append(_content(content, known_hardware=known_hardware))
+    fields.append(_time("created", superblock.created, now))
+    fields.append(_time("updated", superblock.updated, now))
+    fields.append(_time("state", state.time if state else 0, now))
+    return fields
 
-    return differ(_HARD), differ(_SOFT)
+
+def examine_survey(survey: Survey, main: Main, now: int) -> list[Field]:
+    """As examine, with samples of main if the set has some and its table is sane."""
+    state, content = survey.state(), None
+    if state and not survey.lost:
+        try:
+            with open_for_reading(main.path) as opened:
+                entries = [entry for _, _, entry in survey.entries()]
+                content = samples.compare(opened, survey.reference, state, entries)
+        except PyctlError:
+            content = None
+    return examine(survey.reference, main, content=content, state=state, now=now)
+
+
+def judge(fields: Sequence[Field], *, force_main: bool = False) -> tuple[list[str], list[str]]:
+    """Reasons to refuse, and mere warnings. `force_main` accepts all that is not `fixed`."""
+    refused = [field for field in fields if field.verdict == Verdict.REFUSED]
+    problems = [field.clause for field in refused if field.fixed]
+    others = [field.clause for field in refused if not field.fixed]
+    if others and not force_main:
+        problems += [f"main is another device: {clause}" for clause in others]
+        problems[-1] += " (--force-main accepts it nevertheless)"
+        return problems, []
+    warned = [field.clause for field in fields if field.verdict == Verdict.WARNING]
+    return problems, [f"main has changed: {clause}" for clause in (*others, *warned)]
+
+
+def describe(fields: Sequence[Field]) -> list[dict[str, str]]:
+    """As plain values, for tables and JSON."""
+    return [
+        {
+            "field": field.name,
+            "remembered": field.remembered,
+            "found": field.found,
+            "verdict": str(field.verdict),
+        }
+        for field in fields
+    ]
+
+
+def _size(superblock: Superblock, main: Main) -> Field:
+    shift = superblock.unit_shift
+    same = main.sectors >> shift << shift == superblock.main_sectors
+    return Field(
+        "sectors",
+        str(superblock.main_sectors),
+        str(main.sectors),
+        Verdict.SAME if same else Verdict.REFUSED,
+        f"main has {main.sectors} sectors, the spares belong to a main device of"
+        f" {superblock.main_sectors}",
+        fixed=True,
+    )
+
+
+def _block_size(superblock: Superblock, main: Main) -> Field:
+    verdict = Verdict.SAME if main.lbs == superblock.main_lbs else Verdict.REFUSED
+    return Field(
+        "logical block size",
+        str(superblock.main_lbs),
+        str(main.lbs or "-"),
+        verdict if main.lbs else Verdict.UNKNOWN,
+        f"main has logical blocks of {main.lbs} bytes, the spares belong to a main device with"
+        f" {superblock.main_lbs}",
+        fixed=True,
+    )
+
+
+def _text(key: str, stored: Mapping[str, str], now: Mapping[str, str], worst: Verdict) -> Field:
+    then, found = stored.get(key, ""), now.get(key, "")
+    verdict = Verdict.UNKNOWN if not (then and found) else worst
+    return Field(
+        _NAMES[key],
+        then or "-",
+        found or "-",
+        Verdict.SAME if then and then == found else verdict,
+        f"its {_NAMES[key]} is {found}, the spares remember {then}",
+    )
+
+
+def _content(content: Compared | None, *, known_hardware: bool) -> Field:
+    if content is None or not content.compared:
+        return Field("content samples", "-", "-", Verdict.UNKNOWN)
+    how = "after an orderly stop" if content.clean else "while it was running"
+    all_differ = content.differ == content.telling >= _ENOUGH_SAMPLES
+    if not content.differ:
+        verdict = Verdict.SAME
+    elif content.clean or (all_differ and not known_hardware):
+        verdict = Verdict.REFUSED
+    else:
+        verdict = Verdict.WARNING
+    return Field(
+        "content samples",
+        f"{content.compared}, taken {how}",
+        f"{content.differ} differ",
+        verdict,
+        f"{content.differ} of {content.compared} samples of its content differ from what the"
+        f" spares remember, which was taken {how}",
+    )
+
+
+def _time(name: str, then: int, now: int) -> Field:
+    if not then:
+        return Field(f"{name} at", "-", when(now), Verdict.UNKNOWN)
+    future = then > now + _CLOCK_SLACK
+    return Field(
+        f"{name} at",
+        when(then),
+        when(now),
+        Verdict.WARNING if future else Verdict.PLAUSIBLE,
+        f"the set was {name} at {when(then)}, which is in the future: a clock is wrong",
+    )

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +15,7 @@ import click
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["Pairs", "Rows", "counted", "progress_bar", "show"]
+__all__ = ["Pairs", "Rows", "counted", "progress_bar", "show", "when"]
 
 
 @dataclass(frozen=True)
@@ -32,28 +33,39 @@ class Pairs:
     values: Mapping[str, object]
 
 
-def counted(number: int, noun: str) -> str:
-    """`1 block`, `2 blocks`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """`1 block`, `2 blocks`; `plural` for nouns that don't end in s then."""
+    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
 
 
-def show(what: Rows | Pairs | str) -> None:
-    """Print to stdout; what is no terminal gets whole lines and no colours."""
+def when(seconds: int) -> str:
+    """Seconds since 1970 as UTC: `2026-11-21 06:00:00Z`, or `-` for 0."""
+    if not seconds:
+        return "-"
+    try:
+        moment = datetime.fromtimestamp(seconds, tz=UTC)
+    except (OverflowError, ValueError, OSError):
+        return f"{seconds} s"
+    return f"{moment:%Y-%m-%d %H:%M:%S}Z"
+
+
+def show(what: Rows | Pairs | str, *, err: bool = False) -> None:
+    """Print to stdout or stderr; what is no terminal gets whole lines and no colours."""
     if isinstance(what, str):
         if what:
-            click.echo(what)
+            click.echo(what, err=err)
         return
     from rich.console import Console
 
     table = _table(what)
-    if sys.stdout.isatty():
-        Console(highlight=False).print(table)
+    if (sys.stderr if err else sys.stdout).isatty():
+        Console(highlight=False, stderr=err).print(table)
         return
     console = Console(width=1000, highlight=False, color_system=None)
     with console.capture() as captured:
         console.print(table)
     for line in captured.get().splitlines():
-        click.echo(line.rstrip())
+        click.echo(line.rstrip(), err=err)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Questions and orders to a running device: ping, stats, health, save, restore."""
+"""Questions and orders to a running device: ping, stats, health, save, restore, repair."""
 
 import click
 
@@ -54,8 +54,24 @@ def restore(app: App, name: str) -> None:
     )
 
 
+@command("repair")
+@click.argument("name")
+def repair(app: App, name: str) -> None:
+    """Read all copies of all metadata of NAME again, and rewrite those that are damaged or old.
+
+    Table, superblocks and history; `restore` does the table alone. A set that does not run is
+    repaired by `pyctl metadata repair`.
+    """
+    done = app.control(name).repair()
+    app.emit(
+        {"name": name, **done},
+        f"{done['leaves']} leaves, {done['superblocks']} superblocks and {done['records']} records"
+        f" read, {done['repaired']} copies repaired.",
+    )
+
+
 def _number(value: str) -> int | str:
     return int(value) if value.isascii() and value.isdecimal() else value
 
 
-COMMANDS = (ping, stats, health, save, restore)
+COMMANDS = (ping, stats, health, save, restore, repair)

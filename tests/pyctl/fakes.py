@@ -86,7 +86,8 @@ class FakeDevice:
         return f"pong dm-remap 4.0.0 set={UUID}\n"
 
     def _stats(self):
-        return "commits=3\nretries=12\nlast=never\n"
+        # also lines that this version of pyctl has never heard of
+        return "commits=3\nretries=12\ncommitted=40\nwrites_per_change=10.5\nlast=never\n"
 
     def _clear_stats(self):
         return "cleared\n"
@@ -99,6 +100,9 @@ class FakeDevice:
 
     def _restore(self):
         return "leaves=127 repaired=2\n"
+
+    def _repair(self):
+        return "leaves=127 superblocks=10 records=3 repaired=4\n"
 
     def _remap(self, sector, count):
         done = {"remapped": 0, "lost": 0, "already": 0}

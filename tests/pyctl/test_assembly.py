@@ -1,5 +1,7 @@
 import uuid
+from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +17,22 @@ from pyctl.errors import (
     UsageError,
     exit_code,
 )
-from pyctl.format import MIN_SPARE_SECTORS, SpareState, read_set, read_spare, slot_sector
+from pyctl.format import (
+    MIN_SPARE_SECTORS,
+    Reason,
+    Sample,
+    SpareState,
+    State,
+    check_set,
+    open_for_reading,
+    read_set,
+    read_spare,
+    sample_unit,
+    slot_sector,
+    state_sector,
+    take_survey,
+)
+from pyctl.samples import raw_crc
 from tests.pyctl.fakes import FakeDevice
 
 UUID = uuid.UUID("11111111-2222-4333-8444-555555555555")
@@ -210,6 +227,87 @@ def test_a_changed_file_system_is_only_a_warning(disks):
     todo = plan("d", main, [spare], Wishes())
     assert todo.format == ()
     assert todo.warnings == ["main has changed: its file system's UUID is G, the spares remember F"]
+
+
+def test_what_has_changed_softly_is_told_once(disks):
+    main, *spares = disks(65536, 65536)
+    disks.hardware[main] = {"fsuuid": "F", "serial": "S"}
+    start(main, spares)
+    disks.hardware[main] = {"fsuuid": "G", "fstype": "ext4"}
+    before = [read_spare(spare) for spare in spares]
+    assert plan("d", main, spares, Wishes()).remember == "serial=S fsuuid=G fstype=ext4"
+    assert [read_spare(spare) for spare in spares] == before
+    start(main, spares)
+    with ExitStack() as stack:
+        seen = take_survey([stack.enter_context(open_for_reading(spare)) for spare in spares])
+    assert check_set(seen) == []
+    assert seen.reference.identity == "serial=S fsuuid=G fstype=ext4"
+    assert (seen.reference.events, seen.reference.generation) == (2, 2)
+    assert [one.reason for one in seen.generations()] == [Reason.CREATED, Reason.IDENTITY]
+    todo = plan("d", main, spares, Wishes())
+    assert (todo.warnings, todo.remember) == ([], None)
+
+
+def test_an_accepted_main_is_remembered_and_the_kernel_is_told(disks):
+    main, spare = disks(65536)
+    disks.hardware[main] = {"wwid": "naa.1"}
+    start(main, [spare])
+    disks.hardware[main] = {"wwid": "naa.2"}
+    todo, _ = start(main, [spare], Wishes(force_main=True))
+    assert str(todo.table).endswith(f" 4 set {todo.set_uuid} accept_main yes")
+    assert read_set([spare]).superblock.identity == "wwid=naa.2"
+    todo, _ = start(main, [spare])
+    assert "accept_main" not in str(todo.table)
+
+
+def test_what_the_kernel_refuses_anyhow_is_not_written_to(disks):
+    main, spare = disks(65536)
+    start(main, [spare])
+    superblock = read_spare(spare).superblock
+    with open(spare, "r+b") as file:
+        for replica in range(5):
+            file.seek(superblock.leaf_sector(0, replica) * 512)
+            file.write(bytes(4096))
+    disks.hardware[main] = {"fsuuid": "G"}
+    before = Path(spare).read_bytes()
+    start(main, [spare])
+    assert Path(spare).read_bytes() == before
+
+
+def test_a_refusal_has_a_table_of_fields(disks):
+    main, spare = disks(65536)
+    disks.hardware[main] = {"wwid": "naa.1"}
+    start(main, [spare])
+    disks.hardware[main] = {"wwid": "naa.2"}
+    with pytest.raises(RefusedError) as caught:
+        plan("d", main, [spare], Wishes())
+    rows = {row["field"]: row for row in caught.value.details}
+    assert rows["world-wide identifier"] == {
+        "field": "world-wide identifier",
+        "remembered": "naa.1",
+        "found": "naa.2",
+        "verdict": "differs: refused",
+    }
+    assert rows["sectors"]["verdict"] == "same"
+
+
+def test_a_main_whose_content_changed_after_an_orderly_stop_is_refused(disks):
+    main, spare = disks(65536)
+    start(main, [spare])
+    superblock = read_spare(spare).superblock
+    blank = Sample(sample_unit(superblock, 9), raw_crc(bytes(512)))
+    state = State(1, 5, clean=True, samples=(blank,))
+    with open(spare, "r+b") as file:
+        file.seek(state_sector(1) * 512)
+        file.write(state.encode(superblock.set_uuid))
+    assert plan("d", main, [spare], Wishes()).warnings == []
+    with open(main, "r+b") as file:
+        file.seek(blank.unit * 512)
+        file.write(b"changed")
+    with pytest.raises(RefusedError, match="1 of 1 samples of its content differ"):
+        plan("d", main, [spare], Wishes())
+    todo = plan("d", main, [spare], Wishes(force_main=True))
+    assert "accept_main yes" in str(todo.table)
 
 
 def test_a_missing_spare_needs_degraded(disks):

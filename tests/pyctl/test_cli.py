@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from pyctl import __version__
 from pyctl.app import App
 from pyctl.cli import cli
-from pyctl.errors import ExitCode, NoKernelError, PermissionDeniedError
+from pyctl.errors import ExitCode, NoKernelError, PermissionDeniedError, RefusedError
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = (ROOT / "docs/pyctl.md").read_text()
@@ -39,9 +39,16 @@ def test_the_commands():
             "clear",
             "save",
             "restore",
+            "repair",
         ],
         *["ping", "stats", "health", "version", "completion"],
-        "metadata dump",
+        *(
+            f"metadata {verb}"
+            for verb in (
+                *("dump", "check", "repair", "backup", "restore"),
+                *("history", "rollback", "identity"),
+            )
+        ),
         *(f"module {verb}" for verb in ("build", "load", "unload", "status")),
     }
 
@@ -93,6 +100,22 @@ def test_an_error_in_json(run):
         "message": "There is no device-mapper device nothing.",
         "hint": "`pyctl list` shows the devices of dm-remap.",
     }
+
+
+def test_the_table_of_an_error(run, monkeypatch):
+    def refuse(*_):
+        rows = [{"field": "sectors", "remembered": "8", "found": "9", "verdict": "differs"}]
+        raise RefusedError("no.", hint="so what", details=rows)
+
+    monkeypatch.setattr("pyctl.assembly.plan", refuse)
+    lines = run("assemble", "d", "/dev/m", "/dev/a").stderr.splitlines()
+    assert lines[0] == "pyctl: no."
+    assert [line.split() for line in lines[1:3]] == [
+        ["FIELD", "REMEMBERED", "FOUND", "VERDICT"],
+        ["sectors", "8", "9", "differs"],
+    ]
+    error = json.loads(run("assemble", "d", "/dev/m", "/dev/a", "--json").stderr)["error"]
+    assert error["details"][0]["found"] == "9"
 
 
 def test_propagate_shows_the_traceback():

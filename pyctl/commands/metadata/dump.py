@@ -1,19 +1,25 @@
-"""Metadata on spares, read without the kernel module."""
+"""`metadata dump`."""
 
 from typing import Any
 
 import click
 
 from pyctl.app import App, command
+from pyctl.commands.metadata.access import for_reading
+from pyctl.commands.metadata.history import describe_generation
 from pyctl.errors import FormatError
-from pyctl.format import EntryFlag, ReadSet, ReadSpare, Superblock, read_set, read_spare
+from pyctl.format import (
+    EntryFlag,
+    ReadSet,
+    ReadSpare,
+    State,
+    Superblock,
+    read_set,
+    read_spare,
+    take_survey,
+)
 
 __all__ = ["COMMANDS"]
-
-
-@click.group("metadata")
-def metadata() -> None:
-    """Look at the metadata on spares."""
 
 
 @command("dump")
@@ -33,8 +39,24 @@ def dump(app: App, devices: tuple[str, ...], entries: bool) -> None:
         app.json = True
         app.emit({"spares": [_spare(spare) for spare in spares]}, "")
         raise
+    with for_reading(devices) as (opened, _):
+        seen = take_survey(opened)
+    state = seen.state()
     app.json = True
-    app.emit(_set(found, entries=entries), "")
+    data = _set(found, entries=entries)
+    data["generations"] = [describe_generation(one) for one in seen.generations()]
+    data["state"] = _state(state) if state else None
+    app.emit(data, "")
+
+
+def _state(state: State) -> dict[str, Any]:
+    return {
+        "seq": state.seq,
+        "time": state.time,
+        "clean": state.clean,
+        "counters": state.counters,
+        "samples": [{"unit": sample.unit, "crc": sample.crc} for sample in state.samples],
+    }
 
 
 def _set(found: ReadSet, *, entries: bool) -> dict[str, Any]:
@@ -85,6 +107,7 @@ def _superblock(superblock: Superblock) -> dict[str, Any]:
         "events": superblock.events,
         "created": superblock.created,
         "updated": superblock.updated,
+        "generation": superblock.generation,
         "main_sectors": superblock.main_sectors,
         "main_lbs": superblock.main_lbs,
         "identity": superblock.identity,
@@ -109,6 +132,4 @@ def _superblock(superblock: Superblock) -> dict[str, Any]:
     }
 
 
-metadata.add_command(dump)
-
-COMMANDS = (metadata,)
+COMMANDS = (dump,)
