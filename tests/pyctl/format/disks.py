@@ -29,6 +29,8 @@ from pyctl.format import (
 
 MAIN = MainGeometry(204800, 512, "wwid=x")
 SECTORS = 12800
+# A torn block: its first sector is new. A superblock has most of its rows behind that.
+TORN = 512
 
 
 class Disk(Opened):
@@ -156,7 +158,7 @@ def crashes(disks, before, log, seed=0):
             pending = [write for write in pending if write[0] is not disk]
             continue
         old = disk.block(sector)
-        disk.poke(sector, data[: len(data) // 2])
+        disk.poke(sector, data[:TORN])
         yield count, "torn"
         disk.poke(sector, data)
         pending.append((disk, sector, data))
@@ -166,7 +168,7 @@ def crashes(disks, before, log, seed=0):
             now = images(disks)
             put_back(disks, durable)
             for torn_disk, torn_sector, torn_data in pending:
-                torn_disk.poke(torn_sector, torn_data[: len(torn_data) // 2 + 64])
+                torn_disk.poke(torn_sector, torn_data[:TORN])
             yield count, "all torn"
             put_back(disks, now)
         if count % 7 == 0:

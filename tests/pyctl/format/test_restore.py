@@ -341,6 +341,8 @@ def test_a_restore_that_is_cut_off_leaves_the_old_or_the_new_and_can_be_repeated
     for count, how in crashes(disks, before, log):
         result = load_any_order(disks) if count > len(log) - 40 else load(disks)
         assert result in (old, want), (count, how)
+        # the spare that still had superblocks never loses all of them
+        assert best_superblock(disks[0]), (count, how)
         seen.add(result == old)
         if result == want:
             assert table_alone(disks[1]) == want[1], (count, how)
