@@ -87,7 +87,7 @@ class FakeDevice:
 
     def _stats(self):
         # also lines that this version of pyctl has never heard of
-        return "commits=3\nretries=12\ncommitted=40\nwrites_per_change=10.5\nlast=never\n"
+        return "commits=3\nretries=12\ncommitted=40\ncommit_writes=420\nlast=never\n"
 
     def _clear_stats(self):
         return "cleared\n"

@@ -7,8 +7,9 @@ def test_stats_are_numbers_where_they_are(run, device):
         "commits": 3,
         "retries": 12,
         "committed": 40,
-        "writes_per_change": "10.5",
+        "commit_writes": 420,
         "last": "never",
+        "writes_per_change": 10.5,
     }
     assert ("clear_stats",) not in device.sent
     assert "commits" in run("stats", "d", "--clear").output
