@@ -14,6 +14,7 @@ SECTOR = 512
 _CONFIGFS = Path("/sys/kernel/config/nullb")
 _SCSI_BUS = Path("/sys/bus/pseudo/drivers/scsi_debug")
 _SCSI_DEBUGFS = Path("/sys/kernel/debug/scsi_debug")
+_BADBLOCKS_RANGE = 512
 _numbers = itertools.count()
 
 
@@ -95,7 +96,10 @@ class NullBlk(BlockDevice):
 
     def add_bad(self, sector: int, count: int = 1) -> None:
         """Make sectors fail."""
-        (self._config / "badblocks").write_text(f"+{sector}-{sector + count - 1}")
+        # Up to Linux 6.6 a longer range is cut into entries in the wrong order, which aren't found.
+        for first in range(sector, sector + count, _BADBLOCKS_RANGE):
+            last = min(first + _BADBLOCKS_RANGE, sector + count) - 1
+            (self._config / "badblocks").write_text(f"+{first}-{last}")
 
     def remove_bad(self, sector: int, count: int = 1) -> None:
         """Make sectors work again; what they held before is still there."""
