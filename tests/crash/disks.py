@@ -89,7 +89,7 @@ class Power:
         wanted = range(sector, sector + count)
         bad: Sequence[int] = wanted if disk.dead else sorted(disk.unwritable.intersection(wanted))
         if bad:
-            self.note(MediaError(disk.number, tuple(bad), _units_at(data, sector, bad)))
+            self.note(MediaError(disk.number, tuple(bad), _carried(data, sector, bad)))
             return None
         number = self._next()
         self.note(Write(number, disk.number, sector, data, fua))
@@ -132,11 +132,11 @@ class Power:
         return self._numbers
 
 
-def _units_at(data: bytes, sector: int, bad: Sequence[int]) -> tuple[int, ...]:
-    """Which units of the load a failing write carried to its bad sectors."""
-    found: dict[int, None] = {}
+def _carried(data: bytes, sector: int, bad: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Which units of the load, in which versions, a failing write had for its bad sectors."""
+    found: dict[tuple[int, int], None] = {}
     for at in bad:
         offset = (at - sector) * SECTOR_SIZE
         if part := pattern.decode(data[offset : offset + SECTOR_SIZE]):
-            found[part.unit] = None
+            found[part.unit, part.version] = None
     return tuple(found)

@@ -52,11 +52,14 @@ class Flushed:
 
 @dataclass(frozen=True, slots=True)
 class MediaError:
-    """A write has failed, and these of its sectors were bad; `units` is what it carried there."""
+    """A write has failed, and these of its sectors were bad.
+
+    `carried` are the units whose data it had for them, each with its version.
+    """
 
     disk: int
     sectors: tuple[int, ...]
-    units: tuple[int, ...]
+    carried: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +151,10 @@ def load(path: Path) -> list[Event]:
             if kind is Write:
                 fields["data"] = blob.read(fields["data"])
             if kind is MediaError:
-                fields = {key: _frozen(value) for key, value in fields.items()}
+                fields["sectors"] = tuple(fields["sectors"])
+                fields["carried"] = tuple((unit, version) for unit, version in fields["carried"])
             events.append(kind(**fields))
     return events
-
-
-def _frozen(value: int | list[int]) -> int | tuple[int, ...]:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def save_image(path: Path, sectors: dict[int, bytes]) -> None:

@@ -33,15 +33,15 @@ class Unit:
 
     Its sectors have what they had when the power came on (`base`) or any later version, but none
     older than `floor` (-1: nothing newer than `base` is promised). `acknowledged` is the version of
-    the last acknowledged write. `mapped`: its mapping is durable. `failed`: a write to it has met a
-    bad sector, and is not acknowledged yet.
+    the last acknowledged write. `mapped`: its mapping is durable. `failed` is the last version that
+    has met a bad sector; it can be an old one, which dm-remap has read and moves to a spare.
     """
 
     base: Versions
     floor: int = -1
     acknowledged: int = -1
     mapped: bool = False
-    failed: bool = False
+    failed: int = -1
 
 
 class Promises:
@@ -59,8 +59,8 @@ class Promises:
         """Go past one event; what it shows to be wrong becomes a complaint."""
         match event:
             case MediaError():
-                for unit in event.units:
-                    self.units[unit].failed = True
+                for unit, version in event.carried:
+                    self.units[unit].failed = version
             case GoneBad():
                 self._gone_bad(event)
             case Died():
@@ -89,7 +89,7 @@ class Promises:
 
     def _acknowledged(self, event: Acknowledged) -> None:
         unit = self.units[event.unit]
-        redirected, unit.failed = unit.failed, False
+        redirected = unit.failed == event.version
         if event.error:
             self.complaints.append(
                 f"the write of version {event.version:#x} to unit {event.unit} has failed with"

@@ -172,7 +172,8 @@ class Run:
             found.append(Violation("the table can't be repaired", "kernel", answer))
         found += self.checker.compare_table(table, remaps)
         read = self.checker.reader(disks, table, promises)
-        found += self.checker.compare_content(read, {n: c.data for n, c in contents.items()})
+        gone = table.units_on(promises.dead_spares)
+        found += self.checker.compare_content(read, {n: c.data for n, c in contents.items()}, gone)
         found += self.checker.check_content(lambda unit: contents[unit].data, table, promises)
         found += [Violation("the kernel complains", "log", p) for p in session.kernel_problems()]
         return found

@@ -5,7 +5,7 @@ rules of dm-remap-load.c: which spare is believed, which copy of a leaf, what is
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pyctl.errors import FormatError
@@ -46,6 +46,10 @@ class Table:
     def remapped(self) -> set[int]:
         """The main units that are on a spare."""
         return {unit for unit, entry in self.entries.items() if entry.kind == EntryKind.REMAP}
+
+    def units_on(self, spares: Container[int]) -> set[int]:
+        """The main units that are on one of these spares."""
+        return {unit for unit in self.remapped if self.entries[unit].spare_idx in spares}
 
 
 class Loader:

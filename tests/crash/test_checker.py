@@ -76,7 +76,7 @@ class Set:
 
     def redirected(self, unit: int, version: int) -> None:
         """A write of the unit has met a bad sector and was acknowledged."""
-        self.promises.feed(MediaError(MAIN, (unit * UNIT_SECTORS,), (unit,)))
+        self.promises.feed(MediaError(MAIN, (unit * UNIT_SECTORS,), ((unit, version),)))
         self.promises.feed(Acknowledged(1, unit, version, sync=False, error=0))
 
     def check(self) -> list[Violation]:
@@ -278,3 +278,5 @@ def test_a_kernel_that_says_or_reads_otherwise_is_seen(two: Set) -> None:
     contents = {unit: read(unit) for unit in range(UNITS)}
     assert checker.compare_content(read, contents) == []
     assert len(checker.compare_content(read, {**contents, 3: None})) == 1
+    assert checker.compare_content(read, {**contents, 2: None}, gone={2}) == []
+    assert len(checker.compare_content(read, {**contents, 2: bytes(4096)}, gone={2})) == 1

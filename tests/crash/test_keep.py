@@ -20,7 +20,7 @@ from tests.crash.journal import (
 EVENTS: list[Event] = [
     GoneBad(0, 8, 2, True),
     Write(1, 0, 5, b"a" * 1024, False),
-    MediaError(0, (8, 9), (1,)),
+    MediaError(0, (8, 9), ((1, 7),)),
     Write(2, 1, 7, b"b" * 512, True),
     Written(2),
     Written(1),

@@ -117,7 +117,7 @@ def test_bad_sectors_fail_and_say_what_they_were_to_carry(power: Power, tmp_path
         assert client.answer(4096)[0] == 5
         client.send(READ, 3 * 512, 2048)
         assert client.answer(2048) == (0, 3 * 512, bytes(2048))
-    assert power.events == [MediaError(0, (2, 5), (2, 5))]
+    assert power.events == [MediaError(0, (2, 5), ((2, 1), (5, 1)))]
 
 
 def test_a_dead_disk_reads_and_takes_no_writes(power: Power, tmp_path: Path) -> None:

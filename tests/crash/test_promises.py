@@ -43,7 +43,7 @@ def test_a_synchronous_write_is_promised_at_once(promises: Promises) -> None:
 
 
 def test_a_redirected_write_is_promised_at_once_with_its_mapping(promises: Promises) -> None:
-    promises.feed(MediaError(MAIN, (16,), (2,)))
+    promises.feed(MediaError(MAIN, (16,), ((2, V + 1),)))
     assert promises.units[2].floor == -1
     promises.feed(Acknowledged(1, 2, V + 1, sync=False, error=0))
     assert promises.units[2].floor == V + 1
@@ -51,6 +51,14 @@ def test_a_redirected_write_is_promised_at_once_with_its_mapping(promises: Promi
     # the next one is a write like any other
     promises.feed(Acknowledged(2, 2, V + 2, sync=False, error=0))
     assert promises.units[2].floor == V + 1
+
+
+def test_an_old_version_that_fails_says_nothing_of_the_next_write(promises: Promises) -> None:
+    """A unit was read at last and met a bad unit of the spare on its way there."""
+    promises.feed(MediaError(1, (80,), ((2, 0),)))
+    promises.feed(Acknowledged(1, 2, V + 1, sync=False, error=0))
+    assert promises.units[2].floor == -1
+    assert not promises.units[2].mapped
 
 
 def test_an_old_sync_does_not_take_a_promise_back(promises: Promises) -> None:
@@ -61,7 +69,7 @@ def test_an_old_sync_does_not_take_a_promise_back(promises: Promises) -> None:
 
 
 def test_a_failed_write_promises_nothing_and_is_a_complaint(promises: Promises) -> None:
-    promises.feed(MediaError(MAIN, (16,), (2,)))
+    promises.feed(MediaError(MAIN, (16,), ((2, V + 1),)))
     promises.feed(Acknowledged(1, 2, V + 1, sync=True, error=5))
     assert promises.units[2].floor == -1
     assert not promises.units[2].mapped
@@ -74,7 +82,7 @@ def test_only_what_the_medium_has_lost_may_fail(promises: Promises) -> None:
     promises.feed(GoneBad(MAIN, 8, 1, readable=True))
     promises.feed(GoneBad(1, 0, 8, readable=False))
     assert [promises.may_fail(unit) for unit in range(4)] == [False, False, True, False]
-    promises.feed(MediaError(MAIN, (17,), (2,)))
+    promises.feed(MediaError(MAIN, (17,), ((2, V + 1),)))
     promises.feed(Acknowledged(1, 2, V + 1, sync=False, error=0))
     assert not promises.may_fail(2)
 
