@@ -127,6 +127,9 @@ def test_a_main_that_was_replaced_is_explained() -> None:
         verdicts = {row["field"]: row["verdict"] for row in rows}
         assert verdicts["file system's UUID"] == verdicts["sectors"] == "same"
         run("mkfs.ext4", "-q", "-F", main.path)
-        assert len(pyctl("assemble", NAME, main.path, spare.path)["warnings"]) == 1
+        error = pyctl("assemble", NAME, main.path, spare.path, status=4)
+        assert "samples of its content differ" in error
+        told = pyctl("assemble", NAME, main.path, spare.path, "--force-main")["warnings"]
+        assert any("file system's UUID" in warning for warning in told)
         pyctl("remove", NAME)
         assert pyctl("assemble", NAME, main.path, spare.path)["warnings"] == []
