@@ -184,8 +184,8 @@ void fuzz_health(struct input in)
 		.capacity = take(&in, 5),
 		.used = take(&in, 5),
 		.lost = take(&in, 5),
-		.ios = take(&in, 6),
-		.errors = take(&in, 5),
+		.ios = take(&in, 8),
+		.errors = take(&in, 8),
 		.spares_total = take(&in, 1) % (DMR_MAX_SPARES + 1),
 	};
 	u8 bits = take(&in, 1);
