@@ -56,6 +56,7 @@ OTHER_REASONS = (
     "were each started without the other",
     "spares disagree",
     "carries other data",
+    "a spare device is too small",
     "main device .* has changed",
 )
 
@@ -209,11 +210,11 @@ class Trial:
 
     def _check_read(self, file: DirectFile, unit: int, expected: Entries) -> None:
         entry, size = expected.get(unit), self._set.unit
-        if entry is None or entry.kind == EntryKind.LOST:
-            assert file.pread(unit * size, size) == self._set.main_data(unit)
-        elif entry.flags & EntryFlag.UNKNOWN:
+        if entry and entry.flags & EntryFlag.UNKNOWN:
             with pytest.raises(OSError):
                 file.pread(unit * size, size)
+        elif entry is None or entry.kind == EntryKind.LOST:
+            assert file.pread(unit * size, size) == self._set.main_data(unit)
         else:
             spare = self._set.spares[entry.spare_idx]
             with DirectFile(spare.disk) as below:
@@ -286,7 +287,46 @@ def unlike_a_spare(hostile: HostileSet) -> Iterator[FormatCode]:
         spare.disk.remove_bad(slot_sector(copy))
 
 
-@pytest.mark.timeout(300)
+def free_but_not_empty(hostile: HostileSet) -> Iterator[FormatCode]:
+    """Leave something in an entry of kind FREE: a flag, a unit of main, a unit of a spare."""
+    for word, value in ((0, 1 << 56), (0, 77), (8, DATA_START), (8, 1 << 40)):
+        at = entry_word(200, word)
+        hostile.change_leaf(0, lambda block, at=at, value=value: put(block, at, 8, value))
+        yield FormatCode.KIND
+
+
+def test_free_entries_that_are_not_empty_are_refused(kernel_log: KernelLog) -> None:
+    """The next remap in their place would not be counted, and the next start refuse the table."""
+    with whole_set(spares=1, spare_mb=8) as hostile:
+        trial = Trial(hostile, random.Random(SEED), kernel_log, Tally())
+        tamper_on_purpose(hostile, free_but_not_empty, trial)
+
+
+@pytest.mark.parametrize(
+    ("spare", "name", "value"),
+    [
+        (1, "unit_shift", 3),
+        (1, "main_sectors", 1 << 20),
+        (1, "nr_leaves", 126 + 2),
+        (0, "row1.sectors", 1 << 39),
+        (0, "row1.sectors", 12288),
+    ],
+)
+def test_spares_that_disagree_are_refused(
+    spare: int, name: str, value: int, kernel_log: KernelLog
+) -> None:
+    """Each superblock is sane, and the first is believed; the second spare isn't what it says.
+
+    Its units would be taken for others, in its metadata too, or lie beyond its end.
+    """
+    with whole_set(spares=2, spare_mb=8) as hostile:
+        place = SUPERBLOCK_FIELDS[name]
+        hostile.change_superblocks(hostile.spares[spare], lambda block: put(block, *place, value))
+        trial = Trial(hostile, random.Random(SEED), kernel_log, Tally())
+        assert not trial.run()
+
+
+@pytest.mark.timeout(600)
 def test_the_kernel_refuses_or_serves_1000_mutated_images(kernel_log: KernelLog) -> None:
     print(f"seed {SEED}")
     rng, tally = random.Random(SEED), Tally()
