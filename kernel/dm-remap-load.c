@@ -319,8 +319,12 @@ static int walk_leaf(struct dmr_set *s, struct dmr_filling *f,
 
 	for (slot = 0; slot < DMR_LEAF_ENTRIES; slot++) {
 		r = dmr_leaf_get(block, slot, &e);
-		if (!r && e.kind == DMR_KIND_FREE)
-			continue;
+		if (!r && e.kind == DMR_KIND_FREE) {
+			/* It must be empty, or dmr_leaf_set() miscounts later. */
+			r = dmr_entry_check(&s->spare[0].sb, &e);
+			if (!r)
+				continue;
+		}
 		if (r) {
 			DMERR("%s: entry %u of leaf %u is not valid: %s",
 			      dm_device_name(s->md), slot, no, dmr_fmt_strerror(r));
