@@ -155,6 +155,19 @@ static int check_main(struct dmr_table *t, const struct dmr_sb *ref)
 	return 0;
 }
 
+/*
+ * A spare that is in sync has the shape that the reference says. Its own
+ * superblock was held against the device, the reference's rows were not.
+ */
+static bool same_shape(const struct dmr_sb *sb, const struct dmr_sb *ref)
+{
+	return sb->nr_leaves == ref->nr_leaves &&
+	       sb->unit_shift == ref->unit_shift &&
+	       sb->main_sectors == ref->main_sectors &&
+	       sb->spare[sb->spare_idx].sectors ==
+	       ref->spare[sb->spare_idx].sectors;
+}
+
 /* Put the table's spares into the rows of the set; mark who is current. */
 static int place_spares(struct dmr_set *s, struct dmr_table *t,
 			struct dmr_found *found, const struct dmr_sb *ref)
@@ -182,6 +195,13 @@ static int place_spares(struct dmr_set *s, struct dmr_table *t,
 		sp->bdev = t->spare[i]->bdev;
 		sp->sb = found[i].sb;
 		if (ref->spare[idx].state == DMR_SPARE_IN_SYNC) {
+			if (!same_shape(&sp->sb, ref)) {
+				dmr_refuse(t, "spares disagree on the size of the table, of a unit, of main or of spare %s",
+					   t->spare[i]->name);
+				return -EILSEQ;
+			}
+			/* It may not know yet of a spare that has joined. */
+			sp->sb.nr_spares = ref->nr_spares;
 			sp->present = true;
 			present++;
 			s->members_dirty |= found[i].damaged ||
@@ -258,13 +278,16 @@ static int init_alloc(struct dmr_spare *sp)
 static int take_entry(struct dmr_set *s, struct dmr_filling *f,
 		      const struct dmr_entry *e, u32 place)
 {
-	struct dmr_spare *sp = &s->spare[e->spare_idx];
+	struct dmr_spare *sp = NULL;
 	int r;
 
 	r = dmr_entry_check(&s->spare[0].sb, e);
-	if (!r && e->kind != DMR_KIND_LOST && sp->present &&
-	    !dmr_spare_unit_usable(&sp->sb, e->spare_unit))
-		r = DMR_FMT_SPARE_RANGE;
+	if (!r) {
+		sp = &s->spare[e->spare_idx];
+		if (e->kind != DMR_KIND_LOST && sp->present &&
+		    !dmr_spare_unit_usable(&sp->sb, e->spare_unit))
+			r = DMR_FMT_SPARE_RANGE;
+	}
 	if (r) {
 		DMERR("%s: entry %u of leaf %u is not valid: %s",
 		      dm_device_name(s->md), DMR_PLACE_SLOT(place),
@@ -439,10 +462,6 @@ int dmr_load(struct dmr_set *s, struct dmr_table *t, struct dmr_found *found)
 			s->spare[i].sb.unit_shift = ref->unit_shift;
 			s->spare[i].sb.main_sectors = ref->main_sectors;
 			continue;
-		}
-		if (s->spare[i].sb.nr_leaves != ref->nr_leaves) {
-			dmr_refuse(t, "spares disagree on the size of the table");
-			return -EILSEQ;
 		}
 		r = init_alloc(&s->spare[i]);
 	}
