@@ -290,7 +290,7 @@ def unlike_a_spare(hostile: HostileSet) -> Iterator[FormatCode]:
 def free_but_not_empty(hostile: HostileSet) -> Iterator[FormatCode]:
     """Leave something in an entry of kind FREE: a flag, a unit of main, a unit of a spare."""
     for word, value in ((0, 1 << 56), (0, 77), (8, DATA_START), (8, 1 << 40)):
-        at = entry_word(200, word)
+        at = entry_word(201, word)
         hostile.change_leaf(0, lambda block, at=at, value=value: put(block, at, 8, value))
         yield FormatCode.KIND
 
