@@ -166,6 +166,7 @@ const char *dmr_fmt_strerror(int err)
 		[DMR_FMT_UNREADABLE] = "can't be read",
 		[DMR_FMT_GENERATION] = "generation record is not valid",
 		[DMR_FMT_STATE] = "state block is not valid",
+		[DMR_FMT_NUMBER] = "sequence, event or generation number is not valid",
 	};
 
 	if (err < 0 || err >= DMR_FMT_NR_ERRORS)
@@ -387,6 +388,8 @@ int dmr_sb_decode(const void *block, unsigned int copy, u64 spare_sectors,
 
 	if (sb->copy_idx != copy)
 		return DMR_FMT_COPY;
+	if (sb->events > DMR_MAX_NUMBER || sb->generation > DMR_MAX_NUMBER)
+		return DMR_FMT_NUMBER;
 	if (sb->unit_shift != 0 && sb->unit_shift != 3)
 		return DMR_FMT_UNIT;
 	if (sb->main_lbs != 512 && sb->main_lbs != 1024 &&
@@ -472,6 +475,8 @@ int dmr_leaf_check(const void *block, const u8 *set_uuid, u32 leaf_no)
 		return DMR_FMT_LEAF_NO;
 	if (get32(p + LEAF_NR_USED) > DMR_LEAF_ENTRIES)
 		return DMR_FMT_NR_USED;
+	if (!get64(p + LEAF_SEQ) || get64(p + LEAF_SEQ) > DMR_MAX_NUMBER)
+		return DMR_FMT_NUMBER;
 	return DMR_FMT_OK;
 }
 
@@ -627,6 +632,8 @@ int dmr_gen_decode(const void *block, const u8 *set_uuid, unsigned int place,
 
 	if (!gen->number || (gen->number & (DMR_GEN_RECORDS - 1)) != place)
 		return DMR_FMT_COPY;
+	if (gen->number > DMR_MAX_NUMBER || gen->events > DMR_MAX_NUMBER)
+		return DMR_FMT_NUMBER;
 	if (gen->reason == DMR_REASON_NONE || gen->reason >= DMR_REASON_NR)
 		return DMR_FMT_GENERATION;
 	if (!gen->main_sectors || gen->main_sectors > MAIN_MASK)
@@ -710,6 +717,8 @@ int dmr_state_decode(const void *block, const u8 *set_uuid, unsigned int place,
 	n = get32(p + STATE_NR_COUNTERS);
 	if (!state->seq || (state->seq & (DMR_STATE_BLOCKS - 1)) != place)
 		return DMR_FMT_COPY;
+	if (state->seq > DMR_MAX_NUMBER)
+		return DMR_FMT_NUMBER;
 	if (state->flags & ~DMR_STATE_FLAGS_KNOWN || n > STATE_MAX_COUNTERS)
 		return DMR_FMT_STATE;
 	for (i = 0; i < n && i < DMR_NR_COUNTERS; i++)

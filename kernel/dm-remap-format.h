@@ -53,6 +53,8 @@
 #define DMR_STATE_SECTOR	9728
 #define DMR_STATE_BLOCKS	2
 #define DMR_NR_SAMPLES		24
+/* Whatever only rises stays below: nobody counts so far, and it never wraps. */
+#define DMR_MAX_NUMBER		(1ULL << 62)
 
 /* Feature bits that this code knows. An unknown incompat bit is a refusal. */
 #define DMR_FEATURE_INCOMPAT_KNOWN	0ULL
@@ -89,6 +91,7 @@ enum dmr_fmt_error {
 	DMR_FMT_UNREADABLE,
 	DMR_FMT_GENERATION,
 	DMR_FMT_STATE,
+	DMR_FMT_NUMBER,
 	DMR_FMT_NR_ERRORS,
 };
 

@@ -81,6 +81,7 @@ class FormatCode(enum.IntEnum):
     UNREADABLE = lib.DMR_FMT_UNREADABLE
     GENERATION = lib.DMR_FMT_GENERATION
     STATE = lib.DMR_FMT_STATE
+    NUMBER = lib.DMR_FMT_NUMBER
 
 
 class SpareState(enum.IntEnum):

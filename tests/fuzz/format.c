@@ -187,6 +187,7 @@ void fuzz_superblock(struct input in, struct input body, bool fix)
 	if (r)
 		return;
 	check_superblock(&sb, copy, device, &in);
+	MUST(sb.events <= DMR_MAX_NUMBER && sb.generation <= DMR_MAX_NUMBER);
 	dmr_sb_encode(&sb, block);
 	MUST(dmr_sb_decode(block, copy, device, &again) == DMR_FMT_OK);
 	MUST(!memcmp(&sb, &again, sizeof(sb)));
@@ -303,6 +304,7 @@ void fuzz_leaf(struct input in, struct input body, bool fix)
 	if (dmr_leaf_check(block, set_uuid, no))
 		return;
 	MUST(dmr_leaf_used(block) <= DMR_LEAF_ENTRIES);
+	MUST(dmr_leaf_seq(block) && dmr_leaf_seq(block) <= DMR_MAX_NUMBER);
 	if (read_entries(&sb, block, entries) != (int)dmr_leaf_used(block))
 		return;
 	dmr_leaf_init(again, no);
@@ -336,6 +338,7 @@ void fuzz_generation(struct input in, struct input body, bool fix)
 	if (dmr_gen_decode(block, set_uuid, place, &gen))
 		return;
 	MUST(gen.number && gen.reason && gen.reason < DMR_REASON_NR);
+	MUST(gen.number <= DMR_MAX_NUMBER && gen.events <= DMR_MAX_NUMBER);
 	MUST(dmr_reason_name(gen.reason));
 	MUST(gen.spare_idx < gen.nr_spares);
 	check_rows(gen.spare, gen.nr_spares);
@@ -367,6 +370,7 @@ void fuzz_state(struct input in, struct input body, bool fix)
 	if (dmr_state_decode(block, set_uuid, place, &state))
 		return;
 	at = dmr_state_sector(state.seq);
+	MUST(state.seq <= DMR_MAX_NUMBER);
 	MUST(state.seq && at == DMR_STATE_SECTOR + place * DMR_BLOCK_SECTORS);
 	MUST(at + DMR_BLOCK_SECTORS <= DMR_DATA_START);
 	MUST(!(state.flags & ~DMR_STATE_FLAGS_KNOWN));

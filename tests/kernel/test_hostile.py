@@ -245,6 +245,7 @@ _SUPERBLOCK_CODES = (
     (FormatCode.LEAVES, "nr_leaves", 1),
     (FormatCode.EXTENT, "overflow0", 8),
     (FormatCode.SPARE_SIZE, "row0.sectors", 1 << 30),
+    (FormatCode.NUMBER, "events", (1 << 64) - 1),
 )
 
 

@@ -87,7 +87,8 @@ def superblocks(draw):
     sb.main_sectors = draw(st.integers(8, U48)) & ~7
     sb.main_lbs = draw(st.sampled_from([512, 1024, 2048, 4096]))
     sb.max_remaps = draw(st.integers(1, 1 << 20) | st.integers(1, lib.DMR_DEFAULT_MAX_REMAPS))
-    sb.events, sb.created, sb.updated = (draw(st.integers(0, 2**64 - 1)) for _ in range(3))
+    sb.created, sb.updated = (draw(st.integers(0, 2**64 - 1)) for _ in range(2))
+    sb.events, sb.generation = (draw(st.integers(0, lib.DMR_MAX_NUMBER)) for _ in range(2))
     sb.feature_compat = draw(st.integers(0, 2**64 - 1))
     sb.identity = draw(
         st.binary(max_size=lib.DMR_IDENTITY_LEN - 1).filter(lambda text: b"\0" not in text)
@@ -218,6 +219,8 @@ def broken(field, value, code):
         broken("max_remaps", 0, lib.DMR_FMT_LEAVES),
         broken("max_remaps", 2**32 - 1, lib.DMR_FMT_LEAVES),
         broken("copy_idx", 5, lib.DMR_FMT_COPY),
+        broken("events", lib.DMR_MAX_NUMBER + 1, lib.DMR_FMT_NUMBER),
+        broken("generation", 2**64 - 1, lib.DMR_FMT_NUMBER),
     ],
 )
 @given(sb=superblocks())
@@ -393,10 +396,17 @@ def get(leaf, slot):
     return lib.dmr_leaf_get(leaf, slot, e), e
 
 
+@pytest.mark.parametrize("seq", [0, lib.DMR_MAX_NUMBER + 1, 2**64 - 1])
+def test_leaf_whose_next_number_could_wrap_is_refused(seq):
+    leaf = new_leaf(3)
+    lib.dmr_leaf_seal(leaf, bytes(16), seq, 7)
+    assert lib.dmr_leaf_check(leaf, bytes(16), 3) == lib.DMR_FMT_NUMBER
+
+
 @given(
     st.dictionaries(st.integers(0, 251), entries(), max_size=252),
     st.integers(0, 2**32 - 1),
-    st.integers(0, 2**64 - 1),
+    st.integers(1, lib.DMR_MAX_NUMBER),
     st.binary(min_size=16, max_size=16),
 )
 def test_leaf_round_trip(table, number, seq, uuid):

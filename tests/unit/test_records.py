@@ -98,7 +98,7 @@ def test_records_lie_behind_the_slots_and_before_the_data():
 
 
 @given(
-    number=st.integers(1, U64),
+    number=st.integers(1, lib.DMR_MAX_NUMBER),
     reason=st.integers(1, lib.DMR_REASON_NR - 1),
     nr_spares=st.integers(1, 8),
 )
@@ -121,6 +121,8 @@ def test_generation_of_another_place_or_set_is_refused():
     ("change", "code"),
     [
         ({"number": 0}, "DMR_FMT_COPY"),
+        ({"number": (1 << 62) + 1}, "DMR_FMT_NUMBER"),
+        ({"events": (1 << 62) + 1}, "DMR_FMT_NUMBER"),
         ({"reason": 0}, "DMR_FMT_GENERATION"),
         ({"reason": 99}, "DMR_FMT_GENERATION"),
         ({"main_sectors": 0}, "DMR_FMT_MAIN"),
@@ -140,7 +142,7 @@ def test_generation_out_of_bounds_is_refused(change, code):
 
 
 @given(
-    seq=st.integers(1, U64),
+    seq=st.integers(1, lib.DMR_MAX_NUMBER),
     flags=st.integers(0, 1),
     counters=st.lists(
         st.integers(0, U64), min_size=lib.DMR_NR_COUNTERS, max_size=lib.DMR_NR_COUNTERS
@@ -163,6 +165,7 @@ def test_state_survives_the_round_trip(seq, flags, counters, units):
     ("offset", "value", "code"),
     [
         (8, 0, "DMR_FMT_COPY"),
+        (14, 1 << 15, "DMR_FMT_NUMBER"),
         (24, 2, "DMR_FMT_STATE"),
         (28, 249, "DMR_FMT_STATE"),
         (2048 + 12, 2, "DMR_FMT_STATE"),
