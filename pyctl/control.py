@@ -206,7 +206,7 @@ class Control:
         return self._counts("save", ("events",))
 
     def restore(self) -> dict[str, int]:
-        """Read all copies of the metadata again and repair them: `leaves`, `repaired`."""
+        """Repair the metadata, and go back to the counters saved last: `leaves`, `repaired`."""
         return self._counts("restore", ("leaves", "repaired"))
 
     def repair(self) -> dict[str, int]:

@@ -50,7 +50,7 @@ def save(app: App, name: str) -> None:
 @command("restore")
 @click.argument("name")
 def restore(app: App, name: str) -> None:
-    """Read all copies of the metadata of NAME again, and repair those that are damaged."""
+    """Repair the metadata of NAME, and set its counters to those that were saved last."""
     done = app.control(name).restore()
     app.emit(
         {"name": name, **done}, f"{done['leaves']} leaves read, {done['repaired']} copies repaired."
@@ -62,8 +62,7 @@ def restore(app: App, name: str) -> None:
 def repair(app: App, name: str) -> None:
     """Read all copies of all metadata of NAME again, and rewrite those that are damaged or old.
 
-    Table, superblocks and history; `restore` does the table alone. A set that does not run is
-    repaired by `pyctl metadata repair`.
+    Table, superblocks and history. A set that does not run is repaired by `pyctl metadata repair`.
     """
     done = app.control(name).repair()
     app.emit(
