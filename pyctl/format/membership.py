@@ -10,15 +10,20 @@ from dataclasses import dataclass, replace
 
 from pyctl.errors import FormatError
 from pyctl.format.check import SUPERBLOCK, best_records, gen_writes, own_superblock
-from pyctl.format.model import REPLICAS, Entry, EntryKind, SpareState, Superblock, slot_sector
+from pyctl.format.model import (
+    MAX_NUMBER,
+    REPLICAS,
+    Entry,
+    EntryKind,
+    SpareState,
+    Superblock,
+    slot_sector,
+)
 from pyctl.format.records import GEN_COPIES, GEN_RECORDS, Generation, Reason
 from pyctl.format.survey import Survey, SurveyedSpare
 from pyctl.format.writing import BlockWrite, require_a_copy, write_in_phases
 
 __all__ = ["Change", "commit", "count_kinds", "write_all"]
-
-# Far from where adding one is impossible; a set that is honest never comes near.
-_MAX_EVENTS = 1 << 63
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ def commit(
 
 def _numbered(survey: Survey, change: Change) -> Superblock:
     events = survey.events_seen() + 1
-    if events >= _MAX_EVENTS:
+    if events > MAX_NUMBER:
         raise FormatError(f"The event number {events} of this set is not plausible.")
     rows = tuple(
         replace(row, events=events) if row.state == SpareState.IN_SYNC else row

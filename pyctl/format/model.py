@@ -20,6 +20,7 @@ __all__ = [
     "IDENTITY_LEN",
     "LEAF_ENTRIES",
     "MAX_MAX_REMAPS",
+    "MAX_NUMBER",
     "MAX_SPARES",
     "MIN_SPARE_SECTORS",
     "REPLICAS",
@@ -53,6 +54,8 @@ IDENTITY_LEN: int = lib.DMR_IDENTITY_LEN
 MIN_SPARE_SECTORS: int = lib.DMR_MIN_SPARE_SECTORS
 DEFAULT_MAX_REMAPS: int = lib.DMR_DEFAULT_MAX_REMAPS
 MAX_MAX_REMAPS: int = lib.DMR_MAX_MAX_REMAPS
+MAX_NUMBER: int = lib.DMR_MAX_NUMBER
+"""What a sequence, event or generation number may be at most."""
 
 
 class FormatCode(enum.IntEnum):

@@ -13,6 +13,7 @@ from pyctl.format.check import leaf_writes, lived_apart, table_problems
 from pyctl.format.membership import Change, commit, write_all
 from pyctl.format.model import (
     DATA_START,
+    MAX_NUMBER,
     SECTOR_SIZE,
     Entry,
     EntryFlag,
@@ -366,6 +367,8 @@ def _why_outlived(plan: RestorePlan) -> str:
 def _put_leaves(plan: RestorePlan) -> None:
     seen = plan.survey
     highest = max([seen.seq_seen(), *(plan.archive.seq(n) for n in plan.archive.leaves)])
+    if plan.from_file and highest + _SEQ_STEP > MAX_NUMBER:
+        raise RefusedError(f"The sequence number {highest} of this set is not plausible.")
     for number in plan.from_file:
         leaf = Leaf.decode(plan.archive.leaves[number], plan.archive.reference, number)
         leaf.seq, leaf.events = highest + _SEQ_STEP, seen.events_seen()
