@@ -19,8 +19,8 @@ PATIENCE = 40
 """Cuts of a generation that are booted, besides the one that really happened; and how many cuts
 are waited for one whose copies of the table differ."""
 
-CONTROL_CUTS = 400
-CONTROL_RUNS = 3
+CONTROL_CUTS = 1200
+CONTROL_RUNS = 5
 """Attempts of a negative control to find its mistake."""
 
 SPARE_SECTORS = 32768

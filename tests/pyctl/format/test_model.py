@@ -86,7 +86,7 @@ def remap_entries():
 
 @given(
     st.dictionaries(st.integers(0, 251), remap_entries(), max_size=40),
-    st.integers(0, 2**64 - 1),
+    st.integers(1, lib.DMR_MAX_NUMBER),
     st.integers(0, 2**64 - 1),
 )
 def test_leaf_round_trip(entries, seq, events):
