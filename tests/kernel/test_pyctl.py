@@ -2,34 +2,20 @@
 
 import contextlib
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pyctl.errors import ExitCode
 from tests.kernel.lib.blockdev import SECTOR
 from tests.kernel.lib.directio import pread, pwrite
+from tests.kernel.lib.program import pyctl
 from tests.kernel.lib.run import run
 from tests.kernel.lib.setup import disks, pattern
 
 NAME = "admin"
 NODE = f"/dev/mapper/{NAME}"
-
-
-def pyctl(*words: object, status: ExitCode = ExitCode.OK) -> Any:
-    """What `pyctl --json` prints; it must end with this status."""
-    done = subprocess.run(
-        [Path(sys.prefix) / "bin/pyctl", "--json", *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == status, done.stdout + done.stderr
-    return json.loads(done.stdout) if done.stdout else done.stderr
 
 
 @pytest.fixture(autouse=True)
