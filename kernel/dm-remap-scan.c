@@ -119,16 +119,6 @@ int dmr_scan_table(struct dmr_scan *sc, struct dmr_set *s)
 	return 0;
 }
 
-static bool rewrite(struct dmr_set *s, unsigned int spare, sector_t sector,
-		    void *buf)
-{
-	if (!dmr_io_buf(&s->bios, s->spare[spare].bdev, sector, buf, DMR_BLOCK_SIZE,
-			REQ_OP_WRITE | REQ_FUA))
-		return true;
-	atomic64_inc(&s->stats.meta_errors);
-	return false;
-}
-
 /**
  * dmr_scan_repair() - rewrite the replicas that are not the best version
  * @sc: a pass that succeeded
@@ -150,8 +140,9 @@ u32 dmr_scan_repair(struct dmr_scan *sc)
 					continue;
 				memcpy(sc->bulk, sc->best + (u64)no * DMR_BLOCK_SIZE,
 				       DMR_BLOCK_SIZE);
-				n += rewrite(s, i, dmr_leaf_sector(sb, no, k),
-					     sc->bulk);
+				n += dmr_write_meta(s, i,
+						    dmr_leaf_sector(sb, no, k),
+						    sc->bulk);
 			}
 		}
 	}
@@ -258,7 +249,8 @@ static int scrub_records(struct dmr_set *s, void *buf, struct dmr_scrub *found)
 						buf, DMR_BLOCK_SIZE, REQ_OP_READ) &&
 				    !memcmp(buf, best, DMR_BLOCK_SIZE))
 					continue;
-				found->repaired += rewrite(s, i, sector, best);
+				found->repaired += dmr_write_meta(s, i, sector,
+								  best);
 			}
 		}
 	}

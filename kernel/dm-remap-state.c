@@ -173,15 +173,9 @@ int dmr_state_save(struct dmr_set *s, bool clean)
 	st->time = ktime_get_real_seconds();
 	st->flags = clean ? DMR_STATE_CLEAN : 0;
 	dmr_state_encode(st, s->uuid, buf);
-	for (i = 0; i < s->nr_spares; i++) {
-		if (!s->spare[i].present)
-			continue;
-		if (dmr_io_buf(&s->bios, s->spare[i].bdev, dmr_state_sector(st->seq),
-			       buf, DMR_BLOCK_SIZE, REQ_OP_WRITE | REQ_FUA))
-			atomic64_inc(&s->stats.meta_errors);
-		else
-			ok++;
-	}
+	for (i = 0; i < s->nr_spares; i++)
+		if (s->spare[i].present)
+			ok += dmr_write_meta(s, i, dmr_state_sector(st->seq), buf);
 	return ok ? 0 : -EIO;
 }
 

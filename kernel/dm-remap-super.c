@@ -74,15 +74,32 @@ void dmr_spare_lost(struct dmr_set *s, unsigned int idx, const char *why)
 	dmr_event(s);
 }
 
-static bool write_block(struct dmr_set *s, struct dmr_spare *sp, sector_t sector,
-			void *buf)
+/**
+ * dmr_write_meta() - write one block of metadata with FUA, and wait
+ * @s: the set
+ * @idx: the spare, which is present
+ * @sector: sector there
+ * @buf: DMR_BLOCK_SIZE bytes, page-aligned
+ *
+ * A failure is counted, and no reason to give the spare up.
+ * Context: may sleep, under memalloc_noio. Return: true when it has worked.
+ */
+bool dmr_write_meta(struct dmr_set *s, unsigned int idx, sector_t sector,
+		    void *buf)
 {
-	atomic64_inc(&s->stats.commit_writes);
-	if (!dmr_io_buf(&s->bios, sp->bdev, sector, buf, DMR_BLOCK_SIZE,
+	if (!dmr_io_buf(&s->bios, s->spare[idx].bdev, sector, buf, DMR_BLOCK_SIZE,
 			REQ_OP_WRITE | REQ_FUA | REQ_SYNC))
 		return true;
 	atomic64_inc(&s->stats.meta_errors);
 	return false;
+}
+
+/* A write that belongs to a commit. */
+static bool write_block(struct dmr_set *s, unsigned int idx, sector_t sector,
+			void *buf)
+{
+	atomic64_inc(&s->stats.commit_writes);
+	return dmr_write_meta(s, idx, sector, buf);
 }
 
 /* Superblocks of all present spares, as they are in memory; two phases too. */
@@ -101,7 +118,7 @@ static void write_superblocks_once(struct dmr_set *s)
 					continue;
 				sp->sb.copy_idx = k;
 				dmr_sb_encode(&sp->sb, buf);
-				ok[i] |= write_block(s, sp, dmr_slot_sector(k), buf);
+				ok[i] |= write_block(s, i, dmr_slot_sector(k), buf);
 			}
 		}
 	}
@@ -140,7 +157,7 @@ static void write_generation(struct dmr_set *s, u64 now)
 	for (k = 0; k < DMR_GEN_COPIES; k++)
 		for (i = 0; i < s->nr_spares; i++)
 			if (s->spare[i].present)
-				write_block(s, &s->spare[i],
+				write_block(s, i,
 					    dmr_gen_sector(gen->number, k), buf);
 	s->reason = DMR_REASON_NONE;
 }

@@ -553,6 +553,8 @@ void dmr_count_entry(struct dmr_set *s, u64 val, int sign);
 /* --- dm-remap-super.c: membership, superblocks, generations -------------- */
 
 int dmr_write_superblocks(struct dmr_set *s);
+bool dmr_write_meta(struct dmr_set *s, unsigned int idx, sector_t sector,
+		    void *buf);
 void dmr_members_changed(struct dmr_set *s, enum dmr_reason reason,
 			 unsigned int idx);
 void dmr_spare_lost(struct dmr_set *s, unsigned int idx, const char *why);
