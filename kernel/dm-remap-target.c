@@ -87,6 +87,17 @@ int dmr_opt_set(struct dmr_opts *o, const char *key, const char *value)
 	return 0;
 }
 
+static int parse_switch(struct dm_target *ti, const char *value, bool *on,
+			char *error)
+{
+	if (strcmp(value, "yes") && strcmp(value, "no")) {
+		ti->error = error;
+		return -EINVAL;
+	}
+	*on = !strcmp(value, "yes");
+	return 0;
+}
+
 static int parse_option(struct dm_target *ti, struct dmr_table *t,
 			const char *key, const char *value)
 {
@@ -101,22 +112,12 @@ static int parse_option(struct dm_target *ti, struct dmr_table *t,
 		t->have_uuid = true;
 		return 0;
 	}
-	if (!strcmp(key, "degraded")) {
-		if (strcmp(value, "yes") && strcmp(value, "no")) {
-			ti->error = "option degraded is yes or no";
-			return -EINVAL;
-		}
-		t->degraded = !strcmp(value, "yes");
-		return 0;
-	}
-	if (!strcmp(key, "accept_main")) {
-		if (strcmp(value, "yes") && strcmp(value, "no")) {
-			ti->error = "option accept_main is yes or no";
-			return -EINVAL;
-		}
-		t->accept_main = !strcmp(value, "yes");
-		return 0;
-	}
+	if (!strcmp(key, "degraded"))
+		return parse_switch(ti, value, &t->degraded,
+				    "option degraded is yes or no");
+	if (!strcmp(key, "accept_main"))
+		return parse_switch(ti, value, &t->accept_main,
+				    "option accept_main is yes or no");
 	if (dmr_opt_set(&t->opts, key, value)) {
 		ti->error = "unknown option, or a value out of range (" DMR_OPTIONS ")";
 		return -EINVAL;
