@@ -28,6 +28,7 @@
 #include "dm-remap-alloc.h"
 #include "dm-remap-compat.h"
 #include "dm-remap-format.h"
+#include "dm-remap-records.h"
 #include "dm-remap-region.h"
 
 #define DM_MSG_PREFIX "remap"

@@ -15,7 +15,9 @@ __all__ = ["PURE_PARTS", "builder", "declarations"]
 
 ROOT = Path(__file__).resolve().parents[2]
 # Every part of the module that is compiled outside of the kernel, too.
-PURE_PARTS = ("format", "alloc", "region", "health")
+PURE_PARTS = ("format", "records", "alloc", "region", "health")
+# What those that encode metadata blocks share; nothing of it is bound.
+_SHARED = "block"
 _CRC = "pyctl/format/crc32c.c"
 
 _TYPES = """
@@ -62,13 +64,18 @@ def builder(
     ffi.set_source(
         module,
         "".join(f'#include "{name}"\n' for name in headers),
-        sources=[*(str(kernel / f"dm-remap-{part}.c") for part in parts), str(root / _CRC)],
+        sources=[
+            *(str(kernel / f"dm-remap-{part}.c") for part in (_SHARED, *parts)),
+            str(root / _CRC),
+        ],
         include_dirs=[str(kernel)],
-        depends=[str(kernel / name) for name in ("dm-remap-pure.h", *headers)],
+        depends=[
+            str(kernel / name) for name in ("dm-remap-pure.h", f"dm-remap-{_SHARED}.h", *headers)
+        ],
         extra_compile_args=["-std=gnu11", "-Wall", "-Wextra", *flags],
         extra_link_args=list(flags),
     )
     return ffi
 
 
-ffibuilder = builder("pyctl.format._native", ("format",))
+ffibuilder = builder("pyctl.format._native", ("format", "records"))

@@ -19,7 +19,7 @@ SEEDS = WORK / "seeds"
 FOUND = WORK / "corpus"
 CRASHES = WORK / "crashes"
 
-PURE_PARTS = ("format", "region", "alloc", "health")
+PURE_PARTS = ("block", "format", "records", "region", "alloc", "health")
 # A header and a metadata block.
 MAX_LEN = 32 + 4096
 

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #include "dm-remap-format.h"
+#include "dm-remap-records.h"
 
 #define INPUT_HEADER	32
 #define INPUT_FIX	128

@@ -26,7 +26,8 @@ from pyctl.format import (
 
 ROOT = Path(__file__).resolve().parents[2]
 DOC = (ROOT / "docs/format.md").read_text()
-SOURCE = (ROOT / "kernel/dm-remap-format.c").read_text()
+PARTS = ("block", "format", "records")
+SOURCE = "".join((ROOT / f"kernel/dm-remap-{part}.c").read_text() for part in PARTS)
 
 SET = uuid.UUID("5e7c0de0-1111-4111-8111-111111111111")
 ONE = uuid.UUID("5ba4e000-2222-4222-8222-222222222222")
