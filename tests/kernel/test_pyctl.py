@@ -10,7 +10,7 @@ import pytest
 from pyctl.errors import ExitCode
 from tests.kernel.lib.blockdev import SECTOR
 from tests.kernel.lib.directio import pread, pwrite
-from tests.kernel.lib.program import pyctl
+from tests.kernel.lib.program import pyctl, pyctl_program
 from tests.kernel.lib.run import run
 from tests.kernel.lib.setup import disks, pattern
 
@@ -31,7 +31,7 @@ def test_create_wraps_main_in_place_and_unwraps_it() -> None:
     with disks(2) as (main, one, two):
         before = pattern(main.sectors, 1)
         pwrite(main, 0, before)
-        made = pyctl("create", NAME, main.path, one.path, two.path)
+        made = pyctl_program("create", NAME, main.path, one.path, two.path)
         assert made["action"] == "format"
         assert pread(NODE, 0, main.sectors) == before
         assert pyctl("remap", NAME, 100, 4)["remapped"] == 4
@@ -40,6 +40,7 @@ def test_create_wraps_main_in_place_and_unwraps_it() -> None:
         pwrite(NODE, 100, pattern(4, 2))
         assert pread(main, 0, main.sectors) == before
         assert pyctl("clear", NAME, "--yes")["cleared"] == 4
+        assert pyctl_program("status", NAME) == pyctl("status", NAME)
         pyctl("remove", NAME)
         assert pread(main, 100, 4) == pattern(4, 2)
         assert pread(main, 0, 100) == before[: 100 * SECTOR]
