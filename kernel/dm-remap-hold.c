@@ -146,6 +146,8 @@ static unsigned long inflight(struct dmr_set *s, u8 epoch)
  * dmr_drain() - wait for all bios that were mapped before this call
  * @s: the set
  *
+ * But for reads of main, which may return what was there when they began.
+ *
  * Context: may sleep for as long as the devices below take; engine_lock not
  * held.
  */
@@ -160,7 +162,8 @@ void dmr_drain(struct dmr_set *s)
 
 	mutex_lock(&s->drain_lock);
 	old = s->epoch;
-	WRITE_ONCE(s->epoch, !old);
+	/* Who gets the new one finds the holds, and what was published before. */
+	smp_store_release(&s->epoch, !old);
 	/* Now all mappers of the old epoch have been counted in it ... */
 	synchronize_rcu();
 	/* ... and none is added, so that the sum can only fall. */

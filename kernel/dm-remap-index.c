@@ -29,6 +29,12 @@ static struct dmr_region *region_locked(struct dmr_set *s, u64 r)
 					 lockdep_is_held(&s->engine_lock));
 }
 
+static struct dmr_region *region_rcu(struct dmr_set *s, u64 r)
+{
+	return rcu_dereference_check(s->tbl[r], rcu_read_lock_sched_held() ||
+				     lockdep_is_held(&s->engine_lock));
+}
+
 static struct dmr_rview region_view(struct dmr_region *r)
 {
 	if (!r)
@@ -67,7 +73,7 @@ void dmr_index_exit(struct dmr_set *s)
  * dmr_index_run() - what is at a unit, and for how long
  * @s: the set
  * @unit: main unit
- * @max: how far to look, at least 1; the answer never crosses a region
+ * @max: how far to look, at least 1; the answer crosses regions that are empty
  * @val: value of the index, 0 when there is no entry
  *
  * Context: preemption disabled, or engine_lock held. Return: units, 1 to @max.
@@ -75,19 +81,41 @@ void dmr_index_exit(struct dmr_set *s)
 u64 dmr_index_run(struct dmr_set *s, u64 unit, u64 max, u64 *val)
 {
 	u32 off = unit & DMR_REGION_MASK;
-	struct dmr_region *r;
+	u64 at = unit >> DMR_REGION_SHIFT;
+	u64 n = DMR_REGION_UNITS - off;
+	struct dmr_region *r = region_rcu(s, at);
 	struct dmr_rview v;
 
-	max = min_t(u64, max, DMR_REGION_UNITS - off);
-	r = rcu_dereference_check(s->tbl[unit >> DMR_REGION_SHIFT],
-				  rcu_read_lock_sched_held() ||
-				  lockdep_is_held(&s->engine_lock));
-	if (!r) {
-		*val = 0;
-		return max;
+	if (r) {
+		v = region_view(r);
+		return dmr_region_run(&v, off, min(max, n), val);
 	}
-	v = region_view(r);
-	return dmr_region_run(&v, off, max, val);
+	while (n < max && !region_rcu(s, ++at))
+		n += DMR_REGION_UNITS;
+	*val = 0;
+	return min(max, n);
+}
+
+/**
+ * dmr_index_meets() - is there an entry in a range?
+ * @s: the set
+ * @unit: first unit
+ * @n: number of units
+ *
+ * Context: preemption disabled. Return: true when there is, and for a range that
+ * crosses regions.
+ */
+bool dmr_index_meets(struct dmr_set *s, u64 unit, u64 n)
+{
+	u32 off = unit & DMR_REGION_MASK;
+	struct dmr_rview v;
+	u32 i;
+
+	if (off + n > DMR_REGION_UNITS)
+		return true;
+	v = region_view(region_rcu(s, unit >> DMR_REGION_SHIFT));
+	i = dmr_region_lower(&v, off);
+	return i < v.n && v.key[i] < off + n;
 }
 
 /**
@@ -262,17 +290,20 @@ void dmr_index_fill(struct dmr_set *s, struct dmr_filling *f, u64 unit, u64 val,
  */
 int dmr_index_fill_end(struct dmr_set *s, struct dmr_filling *f, u64 *twice)
 {
+	struct dmr_region *region;
 	struct dmr_rview v;
 	int r = 0;
 	u64 i;
 	u32 k;
 
 	for (i = 0; f->left && i < nr_regions(s) && !r; i++) {
-		v = region_view(rcu_dereference_protected(s->tbl[i], true));
+		region = rcu_dereference_protected(s->tbl[i], true);
 		/* After an error it may be there and not be full. */
-		if (!v.n || f->left[i])
+		if (!region || f->left[i])
 			continue;
+		v = region_view(region);
 		dmr_region_sort(&v);
+		dmr_region_map(&v);
 		for (k = 1; k < v.n && !r; k++) {
 			if (v.key[k] != v.key[k - 1])
 				continue;
@@ -321,6 +352,7 @@ int dmr_index_prepare(struct dmr_set *s, struct dmr_plan *plan)
 			}
 			new = region_view(r);
 			dmr_region_merge(&new, &old, c, k);
+			dmr_region_map(&new);
 		}
 		plan->region[plan->n] = r;
 		plan->at[plan->n++] = at;

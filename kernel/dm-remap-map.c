@@ -4,10 +4,14 @@
  *
  * DOC: the healthy path
  *
- * With no entry in the index and no held range a bio costs one per-CPU
- * increment, two loads and a copy of its iterator. The counters are per CPU and
- * in two epochs, so that dmr_drain() can wait for the bios that were mapped
- * before a moment without a cache line that all CPUs write.
+ * With no entry in the index and no held range a read costs a tag (see
+ * dm-remap-tag.h), and a write a per-CPU increment besides. Somebody waits for
+ * writes, and for all that goes to a spare: they are counted per CPU and in two
+ * epochs, so that dmr_drain() can wait for the bios that were mapped before a
+ * moment without a cache line that all CPUs write. Nobody waits for a read of
+ * main: it may return what was there when it began.
+ *
+ * With entries, the region's bitmap tells most bios that they meet none.
  *
  * Mapping happens with preemption disabled, which counts as an RCU reader:
  * after synchronize_rcu() every bio that was mapped by the old state has been
@@ -30,20 +34,76 @@ static bool is_data_write(struct bio *bio)
 	return bio_op(bio) == REQ_OP_WRITE || bio_op(bio) == REQ_OP_WRITE_ZEROES;
 }
 
-/* Make the bio one that we keep: restore what the layers below may change. */
-static void dmr_keep(struct bio *bio, struct dmr_bio *db)
+static void dmr_tag_us(struct bio *bio)
 {
-	bio->bi_iter = db->iter;
-	bio->bi_flags = db->flags;
+	bio->bi_private = (void *)DMR_AT_US;
+}
+
+/* Make the bio one that we keep: restore what the layers below may change. */
+static void dmr_keep(struct bio *bio, const struct bvec_iter *iter)
+{
+	bio->bi_iter = *iter;
+	/* As the core has made it: the other flags tell what others did with it. */
+	bio->bi_flags &= 1U << BIO_CLONED;
 	bio->bi_status = BLK_STS_OK;
 	/* A lower device that split the bio has counted this down to 0. */
 	atomic_set(&bio->__bi_remaining, 1);
-	db->at = DMR_AT_US;
+	dmr_tag_us(bio);
+}
+
+/*
+ * Room for what a tag can't hold, if the bio needs it. The pool is as good as
+ * the one that the core took this clone from, in the same context: a bio that
+ * has a record ends without any of those that wait here.
+ */
+static bool dmr_record_get(struct dmr_set *s, struct bio *bio,
+			   struct dmr_record **rec)
+{
+	gfp_t gfp = bio->bi_opf & REQ_NOWAIT ? GFP_NOWAIT | __GFP_NOWARN : GFP_NOIO;
+
+	*rec = NULL;
+	if (dmr_tag_fits(&bio->bi_iter))
+		return true;
+	*rec = mempool_alloc(&s->records, gfp);
+	return *rec;
+}
+
+static void dmr_record_put(struct dmr_set *s, struct dmr_record *rec)
+{
+	if (rec)
+		mempool_free(rec, &s->records);
+}
+
+/* What is known of a bio that comes back. */
+static void dmr_trip_end(struct dmr_set *s, struct bio *bio,
+			 struct dmr_trip *trip)
+{
+	unsigned long tag = dmr_tag_get(bio);
+	struct dmr_record *rec;
+
+	if (dmr_tag_at(tag) != DMR_AT_RECORD) {
+		dmr_tag_trip(tag, trip);
+		return;
+	}
+	rec = (void *)(tag & ~DMR_TAG_AT_MASK);
+	*trip = rec->trip;
+	dmr_record_put(s, rec);
+}
+
+/*
+ * Which epoch a bio belongs to. To be asked before the holds and the index are:
+ * who gets the new epoch then finds what was there when it began. Preemption is
+ * disabled until the bio has been counted.
+ */
+static __always_inline unsigned int dmr_epoch(const struct dmr_set *s)
+{
+	/* pairs with the release in dmr_drain() */
+	return smp_load_acquire(&s->epoch);
 }
 
 /* Where a bio that starts on an entry of the index goes. */
 static enum dmr_way dmr_choose(struct dmr_set *s, struct bio *bio,
-			       struct dmr_bio *db, u64 unit, u64 val)
+			       struct dmr_trip *trip, u64 unit, u64 val)
 {
 	struct dmr_entry e;
 	struct dmr_spare *sp;
@@ -66,16 +126,16 @@ static enum dmr_way dmr_choose(struct dmr_set *s, struct bio *bio,
 		return DMR_WAY_DONE;
 	bio_set_dev(bio, sp->bdev);
 	bio->bi_iter.bi_sector = dmr_unit_to_sector(s, e.spare_unit);
-	db->at = DMR_AT_SPARE + e.spare_idx;
+	trip->at = DMR_AT_SPARE + e.spare_idx;
 	return DMR_WAY_DEVICE;
 }
 
 /*
  * The way of a bio when the index is not empty or a range is held. Cuts the bio
- * where the answer changes. Preemption is disabled and the bio is counted.
+ * where the answer changes. Preemption is disabled.
  */
 static enum dmr_way dmr_route(struct dmr_set *s, struct bio *bio,
-			      struct dmr_bio *db)
+			      struct dmr_trip *trip)
 {
 	u64 unit = dmr_sector_to_unit(s, bio->bi_iter.bi_sector);
 	u64 n = dmr_sector_to_unit(s, bio_sectors(bio));
@@ -98,11 +158,11 @@ static enum dmr_way dmr_route(struct dmr_set *s, struct bio *bio,
 			return DMR_WAY_AGAIN;
 		dm_accept_partial_bio(bio, dmr_unit_to_sector(s, len));
 	}
-	db->iter = bio->bi_iter;
+	trip->iter = bio->bi_iter;
 	if (held) {
 		if (bio->bi_opf & REQ_NOWAIT)
 			return DMR_WAY_AGAIN;
-		dmr_keep(bio, db);
+		dmr_keep(bio, &trip->iter);
 		/* The hold may have gone meanwhile: the engine looks again. */
 		return dmr_hold_park(s, bio, unit, len) ? DMR_WAY_PARKED :
 							  DMR_WAY_ENGINE;
@@ -111,87 +171,136 @@ static enum dmr_way dmr_route(struct dmr_set *s, struct bio *bio,
 		bio_set_dev(bio, s->main);
 		return DMR_WAY_DEVICE;
 	}
-	return dmr_choose(s, bio, db, unit, val);
+	return dmr_choose(s, bio, trip, unit, val);
 }
 
-static int dmr_map_slow(struct dmr_set *s, struct bio *bio, struct dmr_bio *db)
+/*
+ * What becomes of a bio that goes nowhere. It isn't counted: no end_io would
+ * count it down, for core doesn't call it (KILL), or the bio is ours from here.
+ */
+static int dmr_end_here(struct dmr_set *s, struct bio *bio,
+			const struct dmr_trip *trip, enum dmr_way way)
 {
-	u8 epoch = db->epoch;
-	enum dmr_way way = dmr_route(s, bio, db);
-
-	if (way == DMR_WAY_DEVICE) {
-		preempt_enable();
-		return DM_MAPIO_REMAPPED;
-	}
-	/*
-	 * No end_io will count it down: either core does not call it (KILL), or
-	 * the bio is ours from here. A parked one may be gone already: don't
-	 * touch it or its data.
-	 */
-	this_cpu_dec(s->pcpu->inflight[epoch]);
-	preempt_enable();
 	switch (way) {
 	case DMR_WAY_PARKED:
+		/* It may be gone already. */
 		break;
 	case DMR_WAY_ENGINE:
-		if (bio->bi_opf & REQ_NOWAIT) {
-			db->at = DMR_AT_US;
-			bio_wouldblock_error(bio);
+		if (!(bio->bi_opf & REQ_NOWAIT)) {
+			dmr_keep(bio, &trip->iter);
+			dmr_queue_write(s, bio);
 			break;
 		}
-		dmr_keep(bio, db);
-		dmr_queue_write(s, bio);
-		break;
+		fallthrough;
 	case DMR_WAY_AGAIN:
-		db->at = DMR_AT_US;
+		dmr_tag_us(bio);
 		bio_wouldblock_error(bio);
 		break;
 	case DMR_WAY_DONE:
-		db->at = DMR_AT_US;
+		dmr_tag_us(bio);
 		bio_endio(bio);
 		break;
 	default:
+		/* Core ends it, and doesn't call end_io. */
 		return DM_MAPIO_KILL;
 	}
 	return DM_MAPIO_SUBMITTED;
 }
 
+/* Everything that isn't simple: the bio itself, or where it goes. */
+static noinline int dmr_map_slow(struct dmr_set *s, struct bio *bio)
+{
+	struct dmr_trip trip = {
+		.at = op_is_write(bio_op(bio)) ? DMR_AT_MAIN : DMR_AT_READ,
+	};
+	struct dmr_record *rec;
+	enum dmr_way way;
+
+	if (!dmr_record_get(s, bio, &rec))
+		return dmr_end_here(s, bio, &trip, DMR_WAY_AGAIN);
+	preempt_disable();
+	trip.epoch = dmr_epoch(s);
+	way = dmr_route(s, bio, &trip);
+	if (way == DMR_WAY_DEVICE && trip.at != DMR_AT_READ)
+		this_cpu_inc(s->pcpu->inflight[trip.epoch]);
+	preempt_enable();
+	if (way != DMR_WAY_DEVICE) {
+		dmr_record_put(s, rec);
+		return dmr_end_here(s, bio, &trip, way);
+	}
+	if (rec) {
+		rec->trip = trip;
+		bio->bi_private = (void *)((unsigned long)rec | DMR_AT_RECORD);
+	} else {
+		dmr_tag_set(bio, &trip.iter, trip.at, trip.epoch);
+	}
+	return DM_MAPIO_REMAPPED;
+}
+
 /* A spare that is out of use gets no flush: did it lose what needs one? */
-static int dmr_flush_gone(struct dmr_set *s, struct bio *bio, struct dmr_bio *db,
+static int dmr_flush_gone(struct dmr_set *s, struct bio *bio,
 			  struct dmr_spare *sp)
 {
 	if (READ_ONCE(sp->unflushed)) {
 		dmr_set_fail(s, "a spare went with writes that it had not flushed");
 		return DM_MAPIO_KILL;
 	}
-	db->at = DMR_AT_US;
+	dmr_tag_us(bio);
 	bio_endio(bio);
 	return DM_MAPIO_SUBMITTED;
 }
 
 /* An empty flush: core sends one per device, numbered. */
-static int dmr_map_flush(struct dmr_table *t, struct bio *bio,
-			 struct dmr_bio *db)
+static noinline int dmr_map_flush(struct dmr_table *t, struct bio *bio)
 {
 	unsigned int nr = dm_bio_get_target_bio_nr(bio);
 	struct dmr_set *s = t->set;
 	struct dmr_spare *sp = nr ? &s->spare[t->set_idx[nr - 1]] : NULL;
+	struct dmr_trip trip = {
+		.at = nr ? DMR_AT_SPARE + t->set_idx[nr - 1] : DMR_AT_MAIN,
+	};
 
-	db->flags = bio->bi_flags;
 	if (READ_ONCE(s->failed))
 		return DM_MAPIO_KILL;
 	if (sp && !READ_ONCE(sp->present))
-		return dmr_flush_gone(s, bio, db, sp);
+		return dmr_flush_gone(s, bio, sp);
 	/* If it fails, the set does; writes that end from now on need another. */
 	if (sp)
 		WRITE_ONCE(sp->unflushed, false);
 	preempt_disable();
-	db->epoch = READ_ONCE(s->epoch);
-	this_cpu_inc(s->pcpu->inflight[db->epoch]);
+	trip.epoch = dmr_epoch(s);
+	this_cpu_inc(s->pcpu->inflight[trip.epoch]);
 	preempt_enable();
-	db->at = nr ? DMR_AT_SPARE + t->set_idx[nr - 1] : DMR_AT_MAIN;
+	dmr_tag_set(bio, &bio->bi_iter, trip.at, trip.epoch);
 	bio_set_dev(bio, nr ? t->spare[nr - 1]->bdev : s->main);
 	return DM_MAPIO_REMAPPED;
+}
+
+static __always_inline int dmr_to_main(struct dmr_set *s, struct bio *bio,
+				       enum dmr_at at, unsigned int epoch)
+{
+	dmr_tag_set(bio, &bio->bi_iter, at, epoch);
+	bio_set_dev(bio, s->main);
+	return DM_MAPIO_REMAPPED;
+}
+
+/* The bitmap doesn't tell, or something is held. */
+static noinline int dmr_map_near(struct dmr_set *s, struct bio *bio)
+{
+	u64 unit = dmr_sector_to_unit(s, bio->bi_iter.bi_sector);
+	u64 n = dmr_sector_to_unit(s, bio_sectors(bio));
+	bool write = op_is_write(bio_op(bio)), clear;
+	unsigned int epoch;
+
+	preempt_disable();
+	epoch = dmr_epoch(s);
+	clear = !(write && READ_ONCE(s->nr_holds)) && !dmr_index_meets(s, unit, n);
+	if (clear && write)
+		this_cpu_inc(s->pcpu->inflight[epoch]);
+	preempt_enable();
+	if (!clear)
+		return dmr_map_slow(s, bio);
+	return dmr_to_main(s, bio, write ? DMR_AT_MAIN : DMR_AT_READ, epoch);
 }
 
 /**
@@ -199,36 +308,48 @@ static int dmr_map_flush(struct dmr_table *t, struct bio *bio,
  * @ti: the target
  * @bio: clone made by the dm core
  *
- * Context: process context, may be called with REQ_NOWAIT set; never sleeps and
- * never waits for I/O. Return: DM_MAPIO_*.
+ * Context: process context, may be called with REQ_NOWAIT set; waits for memory
+ * unless it is, never for I/O. Return: DM_MAPIO_*.
  */
 int dmr_map(struct dm_target *ti, struct bio *bio)
 {
-	struct dmr_bio *db = dm_per_bio_data(bio, sizeof(struct dmr_bio));
 	struct dmr_table *t = ti->private;
 	struct dmr_set *s = t->set;
+	unsigned int epoch;
+	bool clear;
 
 	if (unlikely(bio->bi_opf & REQ_PREFLUSH))
-		return dmr_map_flush(t, bio, db);
+		return dmr_map_flush(t, bio);
 	bio->bi_iter.bi_sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
-	db->at = DMR_AT_MAIN;
-	db->flags = bio->bi_flags;
+	if (unlikely(!dmr_tag_fits(&bio->bi_iter)))
+		return dmr_map_slow(s, bio);
+	if (!op_is_write(bio_op(bio))) {
+		if (READ_ONCE(s->busy)) {
+			preempt_disable();
+			clear = dmr_index_clear(s, &bio->bi_iter);
+			preempt_enable();
+			if (!clear)
+				return dmr_map_near(s, bio);
+		}
+		return dmr_to_main(s, bio, DMR_AT_READ, 0);
+	}
 	preempt_disable();
-	db->epoch = READ_ONCE(s->epoch);
-	this_cpu_inc(s->pcpu->inflight[db->epoch]);
-	if (unlikely(READ_ONCE(s->nr_entries) || READ_ONCE(s->nr_holds)))
-		return dmr_map_slow(s, bio, db);
+	epoch = dmr_epoch(s);
+	if (READ_ONCE(s->busy) && (READ_ONCE(s->nr_holds) ||
+				   !dmr_index_clear(s, &bio->bi_iter))) {
+		preempt_enable();
+		return dmr_map_near(s, bio);
+	}
+	this_cpu_inc(s->pcpu->inflight[epoch]);
 	preempt_enable();
-	db->iter = bio->bi_iter;
-	bio_set_dev(bio, s->main);
-	return DM_MAPIO_REMAPPED;
+	return dmr_to_main(s, bio, DMR_AT_MAIN, epoch);
 }
 
 /* A bio that a spare has done ended well: is it in a volatile cache there? */
 static void dmr_note_unflushed(struct dmr_set *s, struct bio *bio,
-			       struct dmr_bio *db)
+			       const struct dmr_trip *trip)
 {
-	struct dmr_spare *sp = &s->spare[db->at - DMR_AT_SPARE];
+	struct dmr_spare *sp = &s->spare[trip->at - DMR_AT_SPARE];
 
 	if (op_is_write(bio_op(bio)) &&
 	    !(bio->bi_opf & (REQ_PREFLUSH | REQ_FUA)) && !READ_ONCE(sp->unflushed))
@@ -236,8 +357,8 @@ static void dmr_note_unflushed(struct dmr_set *s, struct bio *bio,
 }
 
 /* A bio came back with an error. Keep it if there is something we can do. */
-static int dmr_failed(struct dmr_set *s, struct bio *bio, struct dmr_bio *db,
-		      blk_status_t status)
+static int dmr_failed(struct dmr_set *s, struct bio *bio,
+		      const struct dmr_trip *trip, blk_status_t status)
 {
 	if (bio->bi_opf & REQ_PREFLUSH) {
 		/*
@@ -245,7 +366,7 @@ static int dmr_failed(struct dmr_set *s, struct bio *bio, struct dmr_bio *db,
 		 * with REQ_PREFLUSH, so remember it: nothing may be
 		 * acknowledged any more that this spare may have lost.
 		 */
-		if (db->at != DMR_AT_MAIN && status != BLK_STS_NOTSUPP)
+		if (trip->at >= DMR_AT_SPARE && status != BLK_STS_NOTSUPP)
 			dmr_set_fail(s, "a spare failed to flush its cache");
 		return DM_ENDIO_DONE;
 	}
@@ -255,15 +376,34 @@ static int dmr_failed(struct dmr_set *s, struct bio *bio, struct dmr_bio *db,
 	if (bio->bi_opf & REQ_RAHEAD)
 		return DM_ENDIO_DONE;
 	if (bio_op(bio) == REQ_OP_READ) {
-		dmr_keep(bio, db);
+		dmr_keep(bio, &trip->iter);
 		dmr_queue_read(s, bio);
 		return DM_ENDIO_INCOMPLETE;
 	}
 	if (is_data_write(bio)) {
-		dmr_keep(bio, db);
+		dmr_keep(bio, &trip->iter);
 		dmr_queue_write(s, bio);
 		return DM_ENDIO_INCOMPLETE;
 	}
+	return DM_ENDIO_DONE;
+}
+
+/* All that isn't a read or write of main that ended well. */
+static noinline int dmr_end_slow(struct dmr_set *s, struct bio *bio,
+				 blk_status_t status)
+{
+	struct dmr_trip trip;
+
+	if (dmr_tag_at(dmr_tag_get(bio)) == DMR_AT_US)
+		return DM_ENDIO_DONE;
+	dmr_trip_end(s, bio, &trip);
+	if (trip.at != DMR_AT_READ)
+		this_cpu_dec(s->pcpu->inflight[trip.epoch]);
+	if (status)
+		return dmr_failed(s, bio, &trip, status);
+	if (trip.at >= DMR_AT_SPARE)
+		dmr_note_unflushed(s, bio, &trip);
+	this_cpu_inc(s->pcpu->done[op_is_write(bio_op(bio))]);
 	return DM_ENDIO_DONE;
 }
 
@@ -278,17 +418,17 @@ static int dmr_failed(struct dmr_set *s, struct bio *bio, struct dmr_bio *db,
  */
 int dmr_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 {
-	struct dmr_bio *db = dm_per_bio_data(bio, sizeof(struct dmr_bio));
 	struct dmr_table *t = ti->private;
+	unsigned long tag = dmr_tag_get(bio);
 	struct dmr_set *s = t->set;
 
-	if (unlikely(db->at == DMR_AT_US))
+	if (unlikely(*error || dmr_tag_at(tag) > DMR_AT_MAIN))
+		return dmr_end_slow(s, bio, *error);
+	if (dmr_tag_at(tag) == DMR_AT_READ) {
+		this_cpu_inc(s->pcpu->done[0]);
 		return DM_ENDIO_DONE;
-	this_cpu_dec(s->pcpu->inflight[db->epoch]);
-	if (unlikely(*error))
-		return dmr_failed(s, bio, db, *error);
-	if (unlikely(db->at != DMR_AT_MAIN))
-		dmr_note_unflushed(s, bio, db);
-	this_cpu_inc(s->pcpu->done[op_is_write(bio_op(bio))]);
+	}
+	this_cpu_dec(s->pcpu->inflight[dmr_tag_epoch(tag)]);
+	this_cpu_inc(s->pcpu->done[1]);
 	return DM_ENDIO_DONE;
 }

@@ -5,9 +5,10 @@
  * DOC: sizes
  *
  * A set with a million scattered entries has some ten thousand regions of some
- * hundred bytes. From 256 bytes on kmalloc() has powers of two only: a third of
- * the memory would be lost. So there are caches for the three quarters between
- * them, and from two pages on whole pages. No more than a fifth is lost then.
+ * hundred bytes. kmalloc() has little more than powers of two: a third of the
+ * memory would be lost. So there are caches for the seven eighths between them,
+ * and from a page on whole pages. No more than an eighth is lost then, or what is
+ * left of the last page.
  */
 #include <linux/log2.h>
 #include <linux/mm.h>
@@ -16,11 +17,11 @@
 
 #include "dm-remap.h"
 
-/* Powers of two between which there are caches: 256 to 8192. */
-#define MIN_SHIFT	8
-#define MAX_SHIFT	13
-/* Sizes between two powers of two: 5/4, 6/4 and 7/4 of the smaller one. */
-#define PER_SHIFT	3
+/* Powers of two between which there are caches: 64 to 4096. */
+#define MIN_SHIFT	6
+#define MAX_SHIFT	12
+/* Sizes between two powers of two: 9/8 to 15/8 of the smaller one. */
+#define PER_SHIFT	7
 #define NR_CACHES	((MAX_SHIFT - MIN_SHIFT) * PER_SHIFT)
 
 static struct kmem_cache *caches[NR_CACHES];
@@ -28,15 +29,15 @@ static struct kmem_cache *caches[NR_CACHES];
 /* The cache for a size, NULL where kmalloc() has one that is as good. */
 static struct kmem_cache *cache_for(size_t bytes)
 {
-	unsigned int shift, quarter;
+	unsigned int shift, eighth;
 
 	if (bytes <= 1U << MIN_SHIFT || bytes > 1U << MAX_SHIFT)
 		return NULL;
 	shift = ilog2(bytes - 1);
-	quarter = (bytes - 1) >> (shift - 2) & 3;
-	if (quarter == PER_SHIFT)
+	eighth = (bytes - 1) >> (shift - 3) & 7;
+	if (eighth == PER_SHIFT)
 		return NULL;
-	return caches[(shift - MIN_SHIFT) * PER_SHIFT + quarter];
+	return caches[(shift - MIN_SHIFT) * PER_SHIFT + eighth];
 }
 
 static size_t region_bytes(u32 n)
@@ -55,7 +56,7 @@ int dmr_mem_init(void)
 	char name[32];
 
 	for (i = 0; i < NR_CACHES; i++) {
-		bytes = (5 + i % PER_SHIFT) << (MIN_SHIFT - 2 + i / PER_SHIFT);
+		bytes = (9 + i % PER_SHIFT) << (MIN_SHIFT - 3 + i / PER_SHIFT);
 		snprintf(name, sizeof(name), "dm-remap-%u", bytes);
 		caches[i] = kmem_cache_create(name, bytes, sizeof(u64), 0, NULL);
 		if (!caches[i]) {
@@ -101,7 +102,7 @@ struct dmr_region *dmr_region_alloc(u32 n, gfp_t gfp)
 	else
 		r = __vmalloc(bytes, gfp);
 	if (r)
-		r->n = n;
+		*r = (struct dmr_region){ .n = n, .shift = dmr_region_shift(n) };
 	return r;
 }
 

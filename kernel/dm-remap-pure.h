@@ -8,9 +8,9 @@
 #define DM_REMAP_PURE_H
 
 #ifdef __KERNEL__
-#include <linux/types.h>
-#include <linux/string.h>
 #include <linux/errno.h>
+#include <linux/string.h>
+#include <linux/types.h>
 #else
 #include <errno.h>
 #include <stdbool.h>

@@ -9,6 +9,9 @@
 #define KIND_SHIFT	44
 #define FLAGS_SHIFT	48
 
+/* Entries that make one more word of the bitmap worth it: 21 bits for each. */
+#define WORD_ENTRIES	3
+
 u64 dmr_val(const struct dmr_entry *e)
 {
 	return (e->spare_unit & UNIT_MASK) | (u64)e->spare_idx << IDX_SHIFT |
@@ -24,18 +27,50 @@ void dmr_val_entry(u64 val, u64 main_unit, struct dmr_entry *e)
 	e->flags = (val >> FLAGS_SHIFT) & 0xf;
 }
 
+/* Words of the bitmap: a power of two. */
+static u32 words(u32 n)
+{
+	u32 w = 1;
+
+	while (2 * w * WORD_ENTRIES <= n && w < DMR_REGION_UNITS / 64)
+		w *= 2;
+	return w;
+}
+
+u32 dmr_region_shift(u32 n)
+{
+	return DMR_REGION_SHIFT - 6 - __builtin_ctz(words(n));
+}
+
 size_t dmr_region_bytes(u32 n)
 {
-	return (size_t)n * (sizeof(u64) + sizeof(u32) + sizeof(u16));
+	return words(n) * sizeof(u64) +
+	       (size_t)n * (sizeof(u64) + sizeof(u32) + sizeof(u16));
 }
 
 struct dmr_rview dmr_region_view(void *mem, u32 n)
 {
-	struct dmr_rview v = { .n = n, .val = mem };
+	struct dmr_rview v = {
+		.n = n,
+		.shift = dmr_region_shift(n),
+		.bits = mem,
+	};
 
+	v.val = v.bits + words(n);
 	v.place = (u32 *)(v.val + n);
 	v.key = (u16 *)(v.place + n);
 	return v;
+}
+
+void dmr_region_map(const struct dmr_rview *v)
+{
+	u32 i, bit;
+
+	memset(v->bits, 0, words(v->n) * sizeof(u64));
+	for (i = 0; i < v->n; i++) {
+		bit = v->key[i] >> v->shift;
+		v->bits[bit / 64] |= 1ULL << bit % 64;
+	}
 }
 
 u32 dmr_region_lower(const struct dmr_rview *v, u32 off)

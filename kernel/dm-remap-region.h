@@ -12,6 +12,9 @@
  * place but for one value at a time; an insertion makes a new array, which the
  * kernel publishes by RCU.
  *
+ * A bitmap tells most bios that come near entries that they meet none. It has a
+ * bit for every 2^shift units, 10 to 22 bits for an entry, at least 64.
+ *
  *   value: spare_unit:40 | spare_idx:4 | kind:4 | flags:4 | 0:12
  *
  * A value is never 0, so 0 stands for "no entry".
@@ -33,14 +36,18 @@
 #define DMR_PLACE_SLOT(place)	((place) & 0xff)
 
 /**
- * struct dmr_rview - the three arrays of a region
+ * struct dmr_rview - the arrays of a region
  * @n: number of entries
+ * @shift: dmr_region_shift() of @n
+ * @bits: bitmap of 2^@shift units a bit, set by dmr_region_map()
  * @val: values
  * @place: places
  * @key: offsets in the region, strictly rising
  */
 struct dmr_rview {
 	u32 n;
+	u32 shift;
+	u64 *bits;
 	u64 *val;
 	u32 *place;
 	u16 *key;
@@ -77,6 +84,14 @@ u64 dmr_val(const struct dmr_entry *e);
 void dmr_val_entry(u64 val, u64 main_unit, struct dmr_entry *e);
 
 /**
+ * dmr_region_shift() - how fine the bitmap of a region is
+ * @n: number of entries
+ *
+ * Context: any. Return: log2 of the units that share a bit.
+ */
+u32 dmr_region_shift(u32 n);
+
+/**
  * dmr_region_bytes() - memory for the arrays of a region
  * @n: number of entries
  *
@@ -85,13 +100,38 @@ void dmr_val_entry(u64 val, u64 main_unit, struct dmr_entry *e);
 size_t dmr_region_bytes(u32 n);
 
 /**
- * dmr_region_view() - lay the arrays out in memory
+ * dmr_region_view() - lay the arrays out in memory, the bitmap first
  * @mem: dmr_region_bytes(@n) bytes, aligned to 8
  * @n: number of entries
  *
  * Context: any. Return: the view.
  */
 struct dmr_rview dmr_region_view(void *mem, u32 n);
+
+/**
+ * dmr_region_map() - fill the bitmap in
+ * @v: a region whose keys are set
+ *
+ * Context: any.
+ */
+void dmr_region_map(const struct dmr_rview *v);
+
+/**
+ * dmr_region_far() - is a range surely without entries, by the bitmap?
+ * @bits: the bitmap
+ * @shift: log2 of the units that share a bit
+ * @first: offset of the first unit in the region
+ * @last: offset of the last unit, not before @first
+ *
+ * A range of more than one bit isn't looked at. Context: any. Return: true when
+ * it has no entry.
+ */
+static inline bool dmr_region_far(const u64 *bits, u32 shift, u32 first, u32 last)
+{
+	u32 bit = first >> shift;
+
+	return bit == last >> shift && !(bits[bit / 64] >> bit % 64 & 1);
+}
 
 /**
  * dmr_region_lower() - first entry at or behind an offset

@@ -30,6 +30,7 @@ static void set_free(struct dmr_set *s)
 	for (i = 0; i < DMR_MAX_SPARES; i++)
 		kvfree(s->spare[i].alloc_mem);
 	dmr_rescue_exit(s);
+	mempool_exit(&s->records);
 	bioset_exit(&s->bios);
 	free_percpu(s->pcpu);
 	kvfree(s);
@@ -76,6 +77,8 @@ static struct dmr_set *set_alloc(struct dmr_table *t)
 	if (!s->pcpu || !s->write_wq || !s->read_wq ||
 	    bioset_init(&s->bios, BIO_POOL_SIZE, offsetof(struct dmr_wbio, bio),
 			BIOSET_NEED_BVECS | BIOSET_NEED_RESCUER) ||
+	    mempool_init_kmalloc_pool(&s->records, DMR_RECORDS,
+				      sizeof(struct dmr_record)) ||
 	    dmr_rescue_init(s)) {
 		set_free(s);
 		return NULL;

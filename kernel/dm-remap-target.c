@@ -270,7 +270,6 @@ static int dmr_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	ti->num_discard_bios = 1;
 	ti->discards_supported = bdev_max_discard_sectors(t->main->bdev);
 	ti->num_write_zeroes_bios = 1;
-	ti->per_io_data_size = sizeof(struct dmr_bio);
 	ti->private = t;
 	return 0;
 }

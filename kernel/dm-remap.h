@@ -30,6 +30,7 @@
 #include "dm-remap-format.h"
 #include "dm-remap-records.h"
 #include "dm-remap-region.h"
+#include "dm-remap-tag.h"
 
 #define DM_MSG_PREFIX "remap"
 #define DMR_VERSION "4.0.0"
@@ -38,6 +39,8 @@
 #define DMR_BATCH		64
 /* Leaves kept in memory; no less than DMR_BATCH plus the bad-spare entries. */
 #define DMR_LEAF_CACHE		(2 * DMR_BATCH)
+/* Bios that a tag can't describe, below us, when there is no memory. */
+#define DMR_RECORDS		16
 /* Reads that can be in rescue at one time. */
 #define DMR_RESCUE_JOBS		16
 /* Seconds between two looks whether counters are worth a write. */
@@ -93,32 +96,10 @@ struct dmr_table {
 	u8 set_idx[DMR_MAX_SPARES];
 };
 
-/*
- * Where a bio is: on the main device, on spare n - DMR_AT_SPARE, or kept by us.
- * One that is kept is not counted in an epoch, and the next end_io is its last.
- */
-#define DMR_AT_MAIN		0
-#define DMR_AT_SPARE		1
-#define DMR_AT_US		0xff
-
-/**
- * struct dmr_bio - per-bio data
- * @iter: the bio's iterator as it was at map time; its sector is the main one
- * @flags: bi_flags as they were at map time
- * @epoch: per-CPU counter in which the bio is counted, 0 or 1
- * @at: DMR_AT_*
- */
-struct dmr_bio {
-	struct bvec_iter iter;
-	u16 flags;
-	u8 epoch;
-	u8 at;
-};
-
 /**
  * struct dmr_pcpu - counters of one CPU; the healthy path writes nothing else
- * @inflight: bios mapped less bios ended, by epoch (only the sum over all CPUs
- *            means something)
+ * @inflight: bios mapped less bios ended, by epoch, but for reads of main (only
+ *            the sum over all CPUs means something)
  * @done: reads [0] and writes [1] that ended well
  */
 struct dmr_pcpu {
@@ -130,10 +111,12 @@ struct dmr_pcpu {
  * struct dmr_region - one region of the index, never changed once published
  *                     but for single values
  * @n: number of entries
+ * @shift: of its bitmap, with which @mem begins
  * @mem: the arrays, laid out by dmr_region_view()
  */
 struct dmr_region {
 	u32 n;
+	u32 shift;
 	u64 mem[];
 };
 
@@ -221,19 +204,32 @@ struct dmr_stats {
  * reloads and goes when the last table that is bound to it goes.
  */
 struct dmr_set {
-	/* Read by every bio, written when something happens: */
+	/*
+	 * What every bio reads: one cache line, written when something happens
+	 * only. What is written behind it must not be in that line.
+	 */
 	struct block_device *main;
 	struct dmr_pcpu __percpu *pcpu;
-	u64 nr_entries;		/* entries in the index; under engine_lock */
-	u32 nr_holds;		/* held ranges, +1 once failed; under hold_lock */
-	u8 epoch;		/* under drain_lock */
-	u8 unit_shift;
-	bool failed;		/* mappings can't be made durable any more: no writes */
-	bool breaker_open;
 	struct dmr_region __rcu **tbl;
+	union {
+		struct {
+			/* entries in the index; under engine_lock */
+			u32 nr_entries;
+			/* held ranges, +1 once failed; under hold_lock */
+			u32 nr_holds;
+		};
+		u64 busy;		/* both of them */
+	};
+	u8 epoch;			/* under drain_lock */
+	u8 unit_shift;
+
+	/* Nothing can be made durable any more: no writes. */
+	bool failed ____cacheline_aligned_in_smp;
+	bool breaker_open;
 	struct dmr_spare spare[DMR_MAX_SPARES];
 	u32 nr_spares;
 	u64 nr_units;
+	mempool_t records;	/* struct dmr_record */
 
 	/* Identity and life */
 	u8 uuid[DMR_UUID_LEN];
@@ -416,6 +412,32 @@ void dmr_bio_finish(struct bio *bio, blk_status_t status);
 int dmr_index_init(struct dmr_set *s);
 void dmr_index_exit(struct dmr_set *s);
 u64 dmr_index_run(struct dmr_set *s, u64 unit, u64 max, u64 *val);
+
+bool dmr_index_meets(struct dmr_set *s, u64 unit, u64 n);
+
+/*
+ * Is there surely no entry in the range of a bio? One that crosses regions is not
+ * looked at. Preemption is disabled.
+ */
+static __always_inline bool dmr_index_clear(const struct dmr_set *s,
+					    const struct bvec_iter *iter)
+{
+	u64 first = dmr_sector_to_unit(s, iter->bi_sector);
+	u64 last = dmr_sector_to_unit(s, iter->bi_sector +
+				      (iter->bi_size >> SECTOR_SHIFT) - 1);
+	const struct dmr_region *r;
+
+	if ((first ^ last) >> DMR_REGION_SHIFT)
+		return false;
+	r = rcu_dereference_check(s->tbl[first >> DMR_REGION_SHIFT],
+				  rcu_read_lock_sched_held());
+	if (!r)
+		return true;
+	first &= DMR_REGION_MASK;
+	last &= DMR_REGION_MASK;
+	return dmr_region_far(r->mem, r->shift, first, last);
+}
+
 bool dmr_index_find(struct dmr_set *s, u64 unit, u64 *val, u32 *place);
 bool dmr_index_next(struct dmr_set *s, u64 *unit, u64 *val);
 

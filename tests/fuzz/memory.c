@@ -99,6 +99,7 @@ static void check_region(const struct dmr_rview *v, const struct model *m)
 		MUST(i < v->n && v->key[i] == m->base + off);
 		MUST(v->val[i] == m->val[off] && v->place[i] == m->place[off]);
 		MUST(dmr_region_lower(v, m->base + off) == i);
+		MUST(!dmr_region_far(v->bits, v->shift, m->base + off, m->base + off));
 		i++;
 	}
 	MUST(i == v->n);
@@ -108,7 +109,7 @@ static void check_region(const struct dmr_rview *v, const struct model *m)
 void fuzz_region(struct input in, struct input body)
 {
 	struct model *m = calloc(1, sizeof(*m));
-	struct dmr_rview v = dmr_region_view(get_memory(0), 0), next;
+	struct dmr_rview v = dmr_region_view(get_memory(dmr_region_bytes(0)), 0), next;
 	struct dmr_change c[BATCH_CHANGES];
 	u32 batch, n, off, max;
 
@@ -119,7 +120,8 @@ void fuzz_region(struct input in, struct input body)
 		max = dmr_region_merged(&v, c, n);
 		next = dmr_region_view(get_memory(dmr_region_bytes(max)), max);
 		dmr_region_merge(&next, &v, c, n);
-		free(v.val);
+		dmr_region_map(&next);
+		free(v.bits);
 		v = next;
 		check_region(&v, m);
 		off = n ? c[0].off - m->base : 0;
@@ -128,7 +130,7 @@ void fuzz_region(struct input in, struct input body)
 			check_run(&v, m, off, max);
 		}
 	}
-	free(v.val);
+	free(v.bits);
 	free(m);
 }
 

@@ -45,6 +45,7 @@ def view(model):
     v = ffi.new("struct dmr_rview *", lib.dmr_region_view(memory, len(model)))
     for i, off in enumerate(sorted(model)):
         v.key[i], (v.val[i], v.place[i]) = off, model[off]
+    lib.dmr_region_map(v)
     return v, memory
 
 
@@ -85,7 +86,8 @@ def test_no_value_is_a_free_entry():
 
 
 def test_fourteen_bytes_an_entry():
-    assert [lib.dmr_region_bytes(n) for n in (0, 1, 1000)] == [0, 14, 14000]
+    # a bitmap of 1, 1 and 256 words besides
+    assert [lib.dmr_region_bytes(n) for n in (0, 1, 1000)] == [8, 22, 16048]
 
 
 @given(st.integers(0, 1 << 20), st.integers(0, 251))
@@ -94,6 +96,26 @@ def test_place_round_trip(leaf, slot):
     place = leaf << 8 | slot
     assert (place >> 8, place & 0xFF) == (leaf, slot)
     assert slot < lib.DMR_LEAF_ENTRIES <= 256
+
+
+@given(st.integers(1, UNITS))
+def test_bitmaps_have_ten_to_twenty_two_bits_for_an_entry(n):
+    bits = UNITS >> lib.dmr_region_shift(n)
+    assert 64 <= bits <= UNITS
+    assert bits <= max(64, 64 * n / 3)
+    assert bits >= min(UNITS, 64 * n / 6)
+
+
+@given(regions(), offsets(), offsets())
+def test_a_range_is_far_when_its_bit_has_no_entry(model, one, other):
+    v, _memory = view(model)
+    first, last = sorted((one, other))
+    size = 1 << v.shift
+    bit = range(first // size * size, (first // size + 1) * size)
+    expected = last in bit and not any(off in bit for off in model)
+    assert lib.dmr_region_far(v.bits, v.shift, first, last) == expected
+    # never where there is one
+    assert not (expected and any(first <= off <= last for off in model))
 
 
 @given(regions(), offsets())
