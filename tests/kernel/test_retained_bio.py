@@ -127,12 +127,51 @@ def test_trap_03_every_byte_of_a_large_write_arrives(
     assert dm.remapped() == {start + first + i for i in range(count)}
 
 
+def writes_of(device: DmDevice) -> int:
+    """How many bios were written to it so far, and have ended."""
+    return int((device.sysfs / "stat").read_text().split()[4])
+
+
+@pytest.mark.parametrize("bad", [0, 2048, 4095])
+def test_trap_03_bio_that_is_longer_than_its_tag_can_tell(
+    dm: RemapDevice, null_blk: NullBlk, bad: int
+) -> None:
+    """A bio's tag has room for a length of 1 MiB. Seen to fail with 03_tag_of_a_long_bio."""
+    start, data = 4096, pattern(2 * MIB)
+    null_blk.add_bad(start + bad)
+    before = writes_of(dm)
+    with DirectFile(dm) as file:
+        file.pwrite_huge(start * SECTOR, data)
+    assert writes_of(dm) == before + 1
+    assert dm.read(start, 2 * MIB // SECTOR) == data
+    assert dm.remapped() == {start + bad}
+
+
+def test_trap_03_bio_that_begins_in_the_middle_of_its_pages(
+    dm: RemapDevice, null_blk: NullBlk
+) -> None:
+    """A tag doesn't tell where in its pages a bio begins, as it does behind a remapped sector.
+
+    Seen to fail with 03_tag_of_a_part.
+    """
+    start, data = 4096, pattern(MIB)
+    dm.message("remap", start + 9)
+    for sector in (10, 700, 2047):
+        null_blk.add_bad(start + sector)
+    dm.write(start, data)
+    assert dm.read(start, MIB // SECTOR) == data
+    assert dm.remapped() == {start + sector for sector in (9, 10, 700, 2047)}
+
+
+@pytest.mark.parametrize("wrong", [(3, 700, 1024, 2047), (2047,)], ids=["many", "last"])
 @pytest.mark.parametrize("max_sectors", [8, 24])
-def test_trap_04_error_in_a_bio_that_the_device_below_splits(max_sectors: int) -> None:
+def test_trap_04_error_in_a_bio_that_the_device_below_splits(
+    max_sectors: int, wrong: tuple[int, ...]
+) -> None:
     """A device that split a bio has counted its __bi_remaining down to 0.
 
-    Whoever submits that bio again has it ended before its last part has.
-    Seen to fail with 04_bi_remaining_not_restored, which submits it again.
+    Whoever submits that bio again has it ended before its last part has: what becomes of that part
+    is not known then. Seen to fail with 04_bi_remaining_not_restored, which submits it again.
     """
     limits = {"max_sectors": max_sectors, "irqmode": 2, "completion_nsec": 200_000}
     with (
@@ -142,7 +181,7 @@ def test_trap_04_error_in_a_bio_that_the_device_below_splits(max_sectors: int) -
         DmDevice(Linear(dm, main.sectors)) as top,
     ):
         assert main.queue("max_sectors_kb") == max_sectors // 2
-        bad = {4096 + 3, 4096 + 700, 4096 + 1024, 4096 + 2047}
+        bad = {4096 + sector for sector in wrong}
         for sector in bad:
             main.add_bad(sector)
         data = pattern(MIB)

@@ -8,6 +8,11 @@ from typing import Self
 
 from tests.kernel.lib.blockdev import SECTOR, BlockDevice
 
+HUGE_PAGE = 2 << 20
+HUGE_PAGES = Path("/proc/sys/vm/nr_hugepages")
+# <asm-generic/hugetlb_encode.h>; Python 3.11 doesn't know it.
+MAP_HUGETLB = 0x40000
+
 
 class DirectFile:
     """A device opened with O_DIRECT. Offsets and lengths are bytes, multiples of its block size."""
@@ -44,6 +49,15 @@ class DirectFile:
             with memoryview(buffer)[: len(data)] as view:
                 done = os.pwritev(self.fd, [view], offset, flags)
             _expect(done, len(data), "write", offset)
+
+    def pwrite_huge(self, offset: int, data: bytes) -> None:
+        """Write 2 MiB from a huge page: all of it is one bio."""
+        assert len(data) == HUGE_PAGE
+        HUGE_PAGES.write_text("1")
+        with mmap.mmap(-1, HUGE_PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANON | MAP_HUGETLB) as page:
+            page[:] = data
+            done = os.pwritev(self.fd, [page], offset)
+        _expect(done, len(data), "write", offset)
 
     def fsync(self) -> None:
         """Flush the device."""
