@@ -22,6 +22,7 @@
 #include <linux/mm.h>
 
 #include "dm-remap.h"
+#include "dm-remap-trace.h"
 
 /* Slots of a leaf in the bitmap of places: a power of two, the rest unused. */
 #define PLACES_PER_LEAF		256
@@ -387,6 +388,7 @@ static void account_batch(struct dmr_set *s)
 	struct dmr_staged *st;
 
 	for (st = s->staged; st < s->staged + s->nr_staged; st++) {
+		trace_dm_remap_remap(s, st);
 		if (!st->indexed) {
 			s->nr_bad++;
 			continue;
@@ -399,22 +401,11 @@ static void account_batch(struct dmr_set *s)
 	s->nr_staged = 0;
 }
 
-/**
- * dmr_commit() - make all staged changes durable and visible
- * @s: the set
- *
- * Context: may sleep, under memalloc_noio, engine_lock held. Return: 0; -EIO
- * when it could not be made durable: the set has failed then.
- */
-int dmr_commit(struct dmr_set *s)
+static int commit(struct dmr_set *s)
 {
 	struct dmr_plan plan = { .n = 0 };
 	int r = 0;
 
-	if (s->failed)
-		return -EIO;
-	if (!s->nr_staged && !s->members_dirty)
-		return 0;
 	if (s->nr_staged) {
 		r = dmr_index_prepare(s, &plan);
 		if (r) {
@@ -437,4 +428,27 @@ int dmr_commit(struct dmr_set *s)
 	account_batch(s);
 	dmr_event(s);
 	return 0;
+}
+
+/**
+ * dmr_commit() - make all staged changes durable and visible
+ * @s: the set
+ *
+ * Context: may sleep, under memalloc_noio, engine_lock held. Return: 0; -EIO
+ * when it could not be made durable: the set has failed then.
+ */
+int dmr_commit(struct dmr_set *s)
+{
+	u64 writes = atomic64_read(&s->stats.commit_writes);
+	u32 changes = s->nr_staged;
+	int r;
+
+	if (s->failed)
+		return -EIO;
+	if (!changes && !s->members_dirty)
+		return 0;
+	r = commit(s);
+	trace_dm_remap_commit(s, changes,
+			      atomic64_read(&s->stats.commit_writes) - writes, r);
+	return r;
 }

@@ -11,6 +11,7 @@
 #include <linux/sched/signal.h>
 
 #include "dm-remap.h"
+#include "dm-remap-trace.h"
 
 /* Units that are held at one time. */
 #define PIECE_UNITS	64
@@ -151,6 +152,7 @@ int dmr_relocate(struct dmr_set *s, u64 unit, u64 n, struct dmr_moved *m)
 		c = commit_locked(s);
 		r = r ?: c;
 		dmr_hold_put(s, &hold);
+		trace_dm_remap_relocate(s, unit, k, false, r);
 	}
 	memalloc_noio_restore(noio);
 	__free_page(page);
@@ -239,6 +241,7 @@ static int return_piece(struct dmr_set *s, u64 unit, u64 n, struct dmr_moved *m)
 		mutex_unlock(&s->engine_lock);
 	}
 	dmr_hold_put(s, &hold);
+	trace_dm_remap_relocate(s, unit, n, true, r);
 	return r;
 }
 
