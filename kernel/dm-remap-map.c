@@ -445,15 +445,15 @@ int dmr_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 {
 	struct dmr_table *t = ti->private;
 	unsigned long tag = dmr_tag_get(bio);
-	struct dmr_set *s = t->set;
+	struct dmr_pcpu __percpu *pcpu = t->set->pcpu;
 
 	if (unlikely(*error || dmr_tag_at(tag) > DMR_AT_MAIN))
-		return dmr_end_slow(s, bio, *error);
+		return dmr_end_slow(t->set, bio, *error);
 	if (dmr_tag_at(tag) == DMR_AT_READ) {
-		this_cpu_inc(s->pcpu->done[0]);
+		this_cpu_inc(pcpu->done[0]);
 		return DM_ENDIO_DONE;
 	}
-	this_cpu_dec(s->pcpu->inflight[dmr_tag_epoch(tag)]);
-	this_cpu_inc(s->pcpu->done[1]);
+	this_cpu_dec(pcpu->inflight[dmr_tag_epoch(tag)]);
+	this_cpu_inc(pcpu->done[1]);
 	return DM_ENDIO_DONE;
 }

@@ -120,17 +120,17 @@ void dmr_region_map(const struct dmr_rview *v);
  * dmr_region_far() - is a range surely without entries, by the bitmap?
  * @bits: the bitmap
  * @shift: log2 of the units that share a bit
- * @first: offset of the first unit in the region
- * @last: offset of the last unit, not before @first
+ * @first: first main unit; the bitmap is that of its region
+ * @last: last main unit, not before @first
  *
- * A range of more than one bit isn't looked at. Context: any. Return: true when
- * it has no entry.
+ * A range of more than one bit isn't looked at, which those are that cross
+ * regions. Context: any. Return: true when it has no entry.
  */
-static inline bool dmr_region_far(const u64 *bits, u32 shift, u32 first, u32 last)
+static inline bool dmr_region_far(const u64 *bits, u32 shift, u64 first, u64 last)
 {
-	u32 bit = first >> shift;
+	u32 bit = (first & DMR_REGION_MASK) >> shift;
 
-	return bit == last >> shift && !(bits[bit / 64] >> bit % 64 & 1);
+	return !((first ^ last) >> shift) && !(bits[bit / 64] >> bit % 64 & 1);
 }
 
 /**

@@ -427,14 +427,10 @@ static __always_inline bool dmr_index_clear(const struct dmr_set *s,
 				      (iter->bi_size >> SECTOR_SHIFT) - 1);
 	const struct dmr_region *r;
 
-	if ((first ^ last) >> DMR_REGION_SHIFT)
-		return false;
 	r = rcu_dereference_check(s->tbl[first >> DMR_REGION_SHIFT],
 				  rcu_read_lock_sched_held());
 	if (!r)
-		return true;
-	first &= DMR_REGION_MASK;
-	last &= DMR_REGION_MASK;
+		return !((first ^ last) >> DMR_REGION_SHIFT);
 	return dmr_region_far(r->mem, r->shift, first, last);
 }
 
