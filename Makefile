@@ -222,13 +222,15 @@ demo: setup ## show a dying disk with and without dm-remap, in a VM (HOST=1: on 
 		$(MAKE) --no-print-directory module KVER=$(demo_kernel)
 	@$(PYTHON) -m tests.demo $(if $(HOST),--host $(if $(YES),--yes),--kernel $(demo_kernel))
 
+bench_programs := $(patsubst tests/bench/%.c,build/bench/bench-%,$(wildcard tests/bench/*.c))
+
 build/bench/bench-%: tests/bench/%.c
 	@mkdir -p $(@D)
 	@gcc -O2 -Wall -Wextra -Werror -static -o $@ $< -luring
 
 .PHONY: bench
 bench: setup ## count instructions per I/O against dm-linear, and what large tables cost, in a VM for each of KERNELS
-	@$(MAKE) --no-print-directory -s build/bench/bench-io build/bench/bench-remap build/bench/bench-scale
+	@$(MAKE) --no-print-directory -s $(bench_programs)
 	@for kver in $(foreach series,$(KERNELS),$(call release,$(series))); do \
 		$(MAKE) --no-print-directory build/module/$$kver/kernel/dm-remap.ko KVER=$$kver || exit; \
 	done

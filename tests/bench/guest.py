@@ -1,9 +1,9 @@
 """The machine that is measured in: one processor, a clock that counts instructions."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from tests.bench import plan
-from tests.bench.plan import KIB
 from tests.vm import initramfs, paths
 from tests.vm.errors import VMError
 from tests.vm.kernels import Kernel
@@ -13,7 +13,10 @@ PROGRAMS = {
     "/bin/bench-io": paths.BUILD / "bench" / "bench-io",
     "/bin/bench-remap": paths.BUILD / "bench" / "bench-remap",
     "/bin/bench-scale": paths.BUILD / "bench" / "bench-scale",
+    "/bin/bench-table": paths.BUILD / "bench" / "bench-table",
 }
+
+MODULES = ("null_blk", "dm-mod", "dm-flakey")
 
 # How far a tick may be from an instruction before the counts are worthless.
 CALIBRATION_TOLERANCE = 0.002
@@ -26,19 +29,16 @@ NULL_BLK = "/sys/kernel/config/nullb"
 _COMMAND_LINE = "nowatchdog nmi_watchdog=0"
 
 
-def boot(kernel: Kernel, extra_args: Iterable[str] = ()) -> VM:
-    """Start the machine, with all devices there and no I/O running."""
-    vm = start(kernel, extra_args=extra_args)
-    try:
-        _make_devices(vm)
-    except BaseException:
-        vm.close()
-        raise
-    return vm
+def start(
+    kernel: Kernel,
+    disks: Sequence[Disk] = (),
+    extra_args: Iterable[str] = (),
+    modules: Sequence[str] = (),
+) -> VM:
+    """Start the machine without devices but `disks`, with null_blk and dm-remap loaded.
 
-
-def start(kernel: Kernel, disks: Sequence[Disk] = (), extra_args: Iterable[str] = ()) -> VM:
-    """Start the machine without devices but `disks`, with null_blk and dm-remap loaded."""
+    `modules` are loaded, too.
+    """
     module = paths.module(kernel.release)
     for path in (module, *PROGRAMS.values()):
         if not path.exists():
@@ -48,7 +48,7 @@ def start(kernel: Kernel, disks: Sequence[Disk] = (), extra_args: Iterable[str] 
         "initramfs",
         files={**PROGRAMS, "/dm-remap.ko": module},
         programs=["/usr/sbin/dmsetup"],
-        modules=["null_blk", "dm-mod"],
+        modules=[*MODULES, *modules],
     )
     vm = VM(
         kernel,
@@ -65,8 +65,8 @@ def start(kernel: Kernel, disks: Sequence[Disk] = (), extra_args: Iterable[str] 
     try:
         _check_clock(vm)
         vm.sh(
-            "modprobe null_blk nr_devices=0 && modprobe dm-mod && insmod /dm-remap.ko"
-            " && mkdir -p /dev/mapper"
+            f"modprobe null_blk nr_devices=0 && modprobe -a {' '.join([*MODULES[1:], *modules])}"
+            " && insmod /dm-remap.ko && mkdir -p /dev/mapper"
         )
     except BaseException:
         vm.close()
@@ -94,30 +94,46 @@ def remove_null_blk(vm: VM, number: int) -> None:
     vm.sh(f"echo 0 > {folder}/power && rmdir {folder}")
 
 
-def measure(vm: VM, workload: plan.Workload, rounds: int) -> dict[str, list[float]]:
-    """Run a workload on all its cases and on dm-linear in turns; instructions per I/O by round.
+def memory_in_use(vm: VM) -> int:
+    """Bytes that are not free: pages of any use, but for caches, which are dropped.
 
-    The keys are the names of the cases, and what linear_key() gives.
+    Pages that wait in the lists of the processor are free, too, though MemFree leaves them out.
     """
-    devices: dict[str, str] = {}
-    for case in plan.cases_of(workload):
-        devices[linear_key(case)] = plan.LINEAR + case.span
-        devices[case.name] = case.device + case.span
-    keys = list(devices)
-    words = f"bench-io {workload.arguments(rounds)} {' '.join(devices.values())}"
-    results: dict[str, list[float]] = {key: [] for key in keys}
+    vm.sh("sleep 0.1; echo 3 > /proc/sys/vm/drop_caches")
+    text = vm.sh("grep -E '^Mem(Total|Free):' /proc/meminfo; grep -w count: /proc/zoneinfo").output
+    numbers = [line.split() for line in text.splitlines()]
+    info = {name: int(value) for name, value, *_ in numbers if name != "count:"}
+    waiting = sum(int(value) for name, value, *_ in numbers if name == "count:")
+    return (info["MemTotal:"] - info["MemFree:"]) * plan.KIB - waiting * plan.PAGE
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What a device took for a workload: instructions per I/O, and refused I/Os, by round."""
+
+    instructions: list[float]
+    refused: list[int]
+
+
+def measure(
+    vm: VM, words: Sequence[str], workload: plan.Workload, rounds: int, count: int | None = None
+) -> dict[str, Samples]:
+    """Run a workload on devices in turns; what they took, in the order of the rounds.
+
+    `words` are devices as bench-io is told them; they are the keys of the result.
+    """
+    words = list(dict.fromkeys(words))
+    command = f"bench-io {workload.arguments(rounds, count)} {' '.join(words)}"
+    results = {word: Samples([], []) for word in words}
     # The lines come in the order of the rounds, so lists of one round each line up.
-    for line in vm.sh(words, timeout=RUN_SECONDS).output.splitlines():
-        _, device, instructions = line.split()
-        results[keys[int(device)]].append(float(instructions))
-    if any(len(values) != rounds for values in results.values()):
+    for line in vm.sh(command, timeout=RUN_SECONDS).output.splitlines():
+        _, device, instructions, refused = line.split()
+        samples = results[words[int(device)]]
+        samples.instructions.append(float(instructions))
+        samples.refused.append(int(refused))
+    if any(len(samples.instructions) != rounds for samples in results.values()):
         raise VMError(f"bench-io didn't report {rounds} rounds for every device: {results}")
     return results
-
-
-def linear_key(case: plan.Case) -> str:
-    """Where measure() puts what dm-linear takes for the same I/O."""
-    return f"linear{case.span}"
 
 
 def _check_clock(vm: VM) -> None:
@@ -127,24 +143,3 @@ def _check_clock(vm: VM) -> None:
             f"The guest's clock counts {per_instruction:.4f} ticks for an instruction instead of "
             "1: this QEMU's -icount doesn't do what the measurement needs."
         )
-
-
-def _make_devices(vm: VM) -> None:
-    make_null_blk(vm, 0, size=plan.MAIN_GIB * KIB, blocksize=512)
-    # Without udev somebody must make the nodes: dmsetup does, since DM_DISABLE_UDEV is set.
-    vm.sh(f"dmsetup create linear --table '0 {plan.MAIN_SECTORS} linear /dev/nullb0 0'")
-    remapped = [case for case in plan.CASES if case.is_remap]
-    for number, case in enumerate(remapped, start=1):
-        make_null_blk(vm, number, size=plan.SPARE_MIB, memory_backed=1)
-        table = f"0 {plan.MAIN_SECTORS} remap /dev/nullb0 /dev/nullb{number}"
-        vm.sh(f"dmsetup create {case.name} --table '{table}'")
-        if case.remap_distance:
-            _make_remaps(vm, case)
-
-
-def _make_remaps(vm: VM, case: plan.Case) -> None:
-    made = vm.sh(
-        f"bench-remap {case.name} {plan.REMAPS} {plan.FIRST_REMAP} {case.remap_distance}"
-    ).output.strip()
-    if made != str(plan.REMAPS):
-        raise VMError(f"{case.name} has {made} remaps instead of {plan.REMAPS}.")

@@ -3,14 +3,23 @@
  * Count what an I/O costs: direct I/O to several block devices in turns, in processor ticks.
  *
  *   bench-io calibrate
- *   bench-io <psync|uring> <depth> <read|write> <random|sequential> <size> <rounds> <count>
- *            <device>[@<bytes>]...
+ *   bench-io <psync|uring|nowait|polled> <depth> <read|write> <random|sequential> <size> <rounds>
+ *            <count> <device>[@<bytes>|:<file>]...
  *   bench-io ... <rounds 0> ...          the same, of the first device, for ever
+ *   bench-io in-flight <depth> <size> <device>[@<bytes>|:<file>] <disk>
+ *
+ * "nowait" is io_uring with RWF_NOWAIT, "polled" is io_uring with IORING_SETUP_IOPOLL.
  *
  * In every round each device gets <count> I/Os, at the same offsets, in its first <bytes> if that is
  * given; a round starts with another device than the one before. Round 0 warms up and is not
  * reported. Random I/O leaves every other block alone: there remaps can be that it shall not meet.
- * Output: a line "<round> <device, from 0> <ticks per I/O>" for each.
+ * With a <file> random I/O goes to the offsets in it (bytes, 64 bits each): to the n-th of one file
+ * when it goes to the n-th of another.
+ * Output: a line "<round> <device, from 0> <ticks per I/O> <refused>" for each; <refused> I/Os came
+ * back with EAGAIN instead of being done, which only "nowait" ones may.
+ *
+ * "in-flight" submits <depth> polled reads, and prints how many of them are in flight in <disk>
+ * when the submission is over: those that really wait to be polled for.
  *
  * Under QEMU's -icount shift=0 a tick is an executed instruction; "calibrate" prints the ticks of an
  * instruction, and of this program's own work for an I/O there is nothing to subtract: it is the
@@ -28,6 +37,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define MAX_DEVICES 16
@@ -37,10 +47,13 @@
 struct device {
 	int fd;
 	uint64_t blocks;	/* places for an I/O */
+	uint64_t *offsets;	/* of all places; NULL: they are blocks of the I/O's size */
 };
 
 struct workload {
 	bool uring;
+	bool nowait;
+	bool polled;
 	unsigned int depth;
 	bool write;
 	bool sequential;
@@ -55,6 +68,7 @@ struct workload {
 struct cursor {
 	uint64_t random;
 	uint64_t next;
+	unsigned long refused;
 };
 
 static void die(const char *what, int error)
@@ -79,7 +93,10 @@ static off_t next_offset(const struct workload *w, const struct device *d, struc
 		block = c->next++ % d->blocks;
 	} else {
 		c->random = c->random * 6364136223846793005ull + 1442695040888963407ull;
-		block = (c->random >> 24) % d->blocks & ~1ull;
+		block = (c->random >> 24) % d->blocks;
+		if (d->offsets)
+			return d->offsets[block];
+		block &= ~1ull;
 	}
 	return block * w->size;
 }
@@ -112,15 +129,19 @@ static void queue_one(struct workload *w, const struct device *d, struct cursor 
 		io_uring_prep_write(sqe, d->fd, buffer, w->size, offset);
 	else
 		io_uring_prep_read(sqe, d->fd, buffer, w->size, offset);
+	if (w->nowait)
+		sqe->rw_flags = RWF_NOWAIT;
 }
 
-static unsigned int reap(struct workload *w)
+static unsigned int reap(struct workload *w, struct cursor *c)
 {
 	struct io_uring_cqe *cqe;
 	unsigned int head, n = 0;
 
 	io_uring_for_each_cqe(&w->ring, head, cqe) {
-		if (cqe->res != (int)w->size)
+		if (w->nowait && cqe->res == -EAGAIN)
+			c->refused++;
+		else if (cqe->res != (int)w->size)
 			die("io_uring", cqe->res < 0 ? -cqe->res : EIO);
 		n++;
 	}
@@ -139,52 +160,75 @@ static void run_uring(struct workload *w, const struct device *d, struct cursor 
 		error = io_uring_submit_and_wait(&w->ring, 1);
 		if (error < 0)
 			die("io_uring_enter", -error);
-		done += reap(w);
+		done += reap(w, c);
 	}
 }
 
-static double run_round(struct workload *w, const struct device *d, unsigned long round)
+static double run_round(struct workload *w, const struct device *d, unsigned long round,
+			unsigned long *refused)
 {
 	struct cursor c = { .random = round + 1, .next = round * w->count };
-	uint64_t start = ticks();
+	uint64_t start = ticks(), took;
 
 	if (w->uring)
 		run_uring(w, d, &c);
 	else
 		run_psync(w, d, &c);
-	return (double)(ticks() - start) / w->count;
+	took = ticks() - start;
+	*refused = c.refused;
+	return (double)took / w->count;
 }
 
 static void run_rounds(struct workload *w, const struct device *devices, unsigned int n)
 {
-	unsigned long round;
+	unsigned long round, refused;
 	unsigned int i, at;
 	double result;
 
 	for (round = 0; round <= w->rounds; round++) {
 		for (i = 0; i < n; i++) {
 			at = (round + i) % n;
-			result = run_round(w, &devices[at], round);
+			result = run_round(w, &devices[at], round, &refused);
 			if (round)
-				printf("%lu %u %.3f\n", round, at, result);
+				printf("%lu %u %.3f %lu\n", round, at, result, refused);
 		}
 	}
 }
 
+static void read_offsets(struct device *d, const char *path)
+{
+	FILE *file = fopen(path, "r");
+	struct stat st;
+
+	if (!file || fstat(fileno(file), &st))
+		die(path, errno);
+	d->blocks = st.st_size / sizeof(*d->offsets);
+	d->offsets = malloc(st.st_size);
+	if (!d->blocks || !d->offsets)
+		die(path, ENOSPC);
+	if (fread(d->offsets, sizeof(*d->offsets), d->blocks, file) != d->blocks)
+		die(path, EIO);
+	fclose(file);
+}
+
 static struct device open_device(char *word, const struct workload *w)
 {
-	char *at = strchr(word, '@');
+	char *at = strchr(word, '@'), *list = strchr(word, ':');
+	struct device d = { 0 };
 	uint64_t bytes;
-	struct device d;
 
 	if (at)
 		*at = '\0';
+	if (list)
+		*list = '\0';
 	d.fd = open(word, (w->write ? O_RDWR : O_RDONLY) | O_DIRECT);
 	if (d.fd < 0 || ioctl(d.fd, BLKGETSIZE64, &bytes))
 		die(word, errno);
 	if (at && strtoull(at + 1, NULL, 10) < bytes)
 		bytes = strtoull(at + 1, NULL, 10);
 	d.blocks = bytes / w->size;
+	if (list)
+		read_offsets(&d, list + 1);
 	if (!d.blocks)
 		die(word, ENOSPC);
 	return d;
@@ -220,19 +264,84 @@ static int calibrate(void)
 	return 0;
 }
 
+static void set_up_ring(struct workload *w)
+{
+	int error = io_uring_queue_init(w->depth, &w->ring, w->polled ? IORING_SETUP_IOPOLL : 0);
+
+	if (error)
+		die("io_uring_queue_init", -error);
+}
+
+/* The requests of a disk that are under way, as the block layer counts its tags. */
+static unsigned long in_flight(const char *disk)
+{
+	unsigned long reads, writes;
+	char path[128];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/block/%s/inflight", disk);
+	file = fopen(path, "r");
+	if (!file || fscanf(file, "%lu %lu", &reads, &writes) != 2)
+		die(path, file ? EIO : errno);
+	fclose(file);
+	return reads + writes;
+}
+
+/* io_uring_submit() polls at once: hand the first entries of a new ring over, and nothing more. */
+static void submit_only(struct io_uring *ring, unsigned int n)
+{
+	unsigned int i;
+	int done;
+
+	for (i = 0; i < n; i++)
+		ring->sq.array[i] = i;
+	__atomic_store_n(ring->sq.ktail, n, __ATOMIC_RELEASE);
+	done = io_uring_enter(ring->ring_fd, n, 0, 0, NULL);
+	if (done != (int)n)
+		die("io_uring_enter", done < 0 ? -done : EIO);
+}
+
+static int poll_later(char **words)
+{
+	unsigned long depth = strtoul(words[0], NULL, 10), i;
+	struct workload w = {
+		.uring = true, .polled = true, .depth = depth, .size = strtoul(words[1], NULL, 10),
+	};
+	struct cursor c = { .random = 1 };
+	struct io_uring_cqe *cqe;
+	struct device d;
+
+	w.buffer = allocate(w.depth * w.size);
+	d = open_device(words[2], &w);
+	set_up_ring(&w);
+	for (i = 0; i < depth; i++)
+		queue_one(&w, &d, &c, i);
+	submit_only(&w.ring, depth);
+	printf("%lu\n", in_flight(words[3]));
+	/* A device that can't be polled may have refused them: it is asked about, and no error. */
+	for (i = 0; i < depth && !io_uring_wait_cqe(&w.ring, &cqe); i++)
+		io_uring_cqe_seen(&w.ring, cqe);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct device devices[MAX_DEVICES];
 	struct workload w = { 0 };
-	int error, n = argc - 8, i;
+	int n = argc - 8, i;
+	unsigned long refused;
 
 	if (argc == 2 && !strcmp(argv[1], "calibrate"))
 		return calibrate();
+	if (argc == 6 && !strcmp(argv[1], "in-flight"))
+		return poll_later(argv + 2);
 	if (n < 1 || n > MAX_DEVICES) {
 		fprintf(stderr, "usage: at the top of io.c\n");
 		return 2;
 	}
-	w.uring = !strcmp(argv[1], "uring");
+	w.nowait = !strcmp(argv[1], "nowait");
+	w.polled = !strcmp(argv[1], "polled");
+	w.uring = w.nowait || w.polled || !strcmp(argv[1], "uring");
 	w.depth = atoi(argv[2]);
 	w.write = !strcmp(argv[3], "write");
 	w.sequential = !strcmp(argv[4], "sequential");
@@ -242,13 +351,10 @@ int main(int argc, char **argv)
 	w.buffer = allocate(w.depth * w.size);
 	for (i = 0; i < n; i++)
 		devices[i] = open_device(argv[8 + i], &w);
-	if (w.uring) {
-		error = io_uring_queue_init(w.depth, &w.ring, 0);
-		if (error)
-			die("io_uring_queue_init", -error);
-	}
+	if (w.uring)
+		set_up_ring(&w);
 	while (!w.rounds)
-		run_round(&w, &devices[0], 0);
+		run_round(&w, &devices[0], 0, &refused);
 	run_rounds(&w, devices, n);
 	return 0;
 }

@@ -6,6 +6,7 @@ KIB = 1 << 10
 MIB = 1 << 20
 GIB = 1 << 30
 SECTOR = 512
+PAGE = 4 * KIB
 
 MAIN_GIB = 250
 MAIN_SECTORS = MAIN_GIB * GIB // SECTOR
@@ -19,54 +20,6 @@ FIRST_REMAP = 4 * KIB // SECTOR
 DENSE_BYTES = GIB
 
 ROUNDS = 5
-
-# Of a case by its name, for 4 KiB: no more than this times what dm-linear takes, or the run fails.
-LIMITS = {"empty": 1.05}
-# Where a later version shall be.
-GOALS = {"empty": 1.010, "remaps-1k": 1.015, "dense-1k": 1.015}
-SEQUENTIAL_GOAL = 1.005
-
-
-@dataclass(frozen=True)
-class Case:
-    """A device to measure; `bytes` confines the I/O to the beginning of it, and of dm-linear."""
-
-    name: str
-    device: str
-    bytes: int | None = None
-    # Remaps are made at this distance, in sectors; 0: there are none.
-    remap_distance: int = 0
-    only_4k: bool = False
-
-    @property
-    def span(self) -> str:
-        """How bench-io is told `bytes`, behind the name of a device."""
-        return f"@{self.bytes}" if self.bytes else ""
-
-    @property
-    def is_remap(self) -> bool:
-        """Whether it is a dm-remap device, which needs a spare."""
-        return self.name != "raw"
-
-
-CASES = (
-    Case("raw", "/dev/nullb0"),
-    Case("empty", "/dev/mapper/empty"),
-    Case(
-        "remaps-1k",
-        "/dev/mapper/remaps-1k",
-        remap_distance=MAIN_SECTORS // REMAPS // 16 * 16,
-        only_4k=True,
-    ),
-    Case(
-        "dense-1k",
-        "/dev/mapper/dense-1k",
-        bytes=DENSE_BYTES,
-        remap_distance=DENSE_BYTES // SECTOR // REMAPS // 16 * 16,
-        only_4k=True,
-    ),
-)
-LINEAR = "/dev/mapper/linear"
 
 
 @dataclass(frozen=True)
@@ -84,43 +37,144 @@ class Workload:
     def name(self) -> str:
         """Such as "randread-4k-uring-qd32" or "seqwrite-1m-psync"."""
         size = f"{self.size // MIB}m" if self.size >= MIB else f"{self.size // KIB}k"
-        depth = f"-qd{self.depth}" if self.engine == "uring" else ""
-        return (
-            f"{self.pattern[:4].replace('sequ', 'seq')}{self.direction}-{size}-{self.engine}{depth}"
-        )
+        pattern = "seq" if self.pattern == "sequential" else "rand"
+        depth = "" if self.engine == "psync" else f"-qd{self.depth}"
+        return f"{pattern}{self.direction}-{size}-{self.engine}{depth}"
 
     @property
     def is_4k(self) -> bool:
-        """Whether it is one of those that the limits are about."""
+        """Whether it is random I/O of 4 KiB."""
         return self.size == 4 * KIB
 
-    def arguments(self, rounds: int) -> str:
+    def arguments(self, rounds: int, count: int | None = None) -> str:
         """What bench-io is told before the devices."""
         words = (self.engine, self.depth, self.direction, self.pattern, self.size, rounds)
-        return " ".join(str(word) for word in (*words, self.count))
+        return " ".join(str(word) for word in (*words, count or self.count))
 
 
-WORKLOADS = tuple(
-    [
+def _random(engine: str, *depths: int) -> tuple[Workload, ...]:
+    return tuple(
         Workload(engine, depth, direction, "random", 4 * KIB, 4000)
-        for engine, depth in (("psync", 1), ("uring", 1), ("uring", 32))
+        for depth in depths
         for direction in ("read", "write")
-    ]
-    + [
-        Workload("psync", 1, direction, "sequential", size, count)
-        for size, count in ((128 * KIB, 2000), (MIB, 500))
-        for direction in ("read", "write")
-    ]
+    )
+
+
+BASIC = _random("psync", 1) + _random("uring", 1, 32)
+# Nothing may wait, and nothing may be left to a worker: see nowait.py.
+NOWAIT = _random("nowait", 1, 32)
+POLLED = _random("polled", 1, 32)
+RANDOM = BASIC + NOWAIT + POLLED
+SEQUENTIAL = tuple(
+    Workload("psync", 1, direction, "sequential", size, count)
+    for size, count in ((128 * KIB, 2000), (MIB, 500))
+    for direction in ("read", "write")
+)
+WORKLOADS = RANDOM + SEQUENTIAL
+
+
+def workload(name: str) -> Workload:
+    """The workload of this name. Raises KeyError if there is none."""
+    return {workload.name: workload for workload in WORKLOADS}[name]
+
+
+NULL_BLK = "/dev/nullb0"
+LINEAR = "/dev/mapper/linear"
+LINEAR_SPARE = "/dev/mapper/linear-spare"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A device to measure, and the dm-linear that it is compared with.
+
+    `span` and `linear_span` confine the I/O, as bench-io is told behind the name of a device: "@"
+    and the bytes from its beginning, or ":" and a file with offsets.
+    """
+
+    name: str
+    device: str
+    workloads: tuple[Workload, ...]
+    # No more than this times what dm-linear takes, or the run fails; for random and sequential I/O.
+    goal: float | None = None
+    sequential_goal: float | None = None
+    span: str = ""
+    linear: str = LINEAR
+    linear_span: str = ""
+    # The null_blk that the I/O ends in.
+    disk: str = "nullb0"
+
+    @property
+    def own_word(self) -> str:
+        """The device with its span."""
+        return self.device + self.span
+
+    @property
+    def linear_word(self) -> str:
+        """The dm-linear with its span."""
+        return self.linear + self.linear_span
+
+    def goal_for(self, workload: Workload) -> float | None:
+        """The goal that a workload has."""
+        return self.goal if workload.is_4k else self.sequential_goal
+
+
+@dataclass(frozen=True)
+class RemappedCase(Case):
+    """A dm-remap device with a spare of its own and remaps at a `distance` in sectors, if any."""
+
+    distance: int = 0
+
+
+# A main device of 250 GiB with units of 512 bytes, and spares that the kernel formats.
+SMALL = (
+    Case("raw", NULL_BLK, WORKLOADS),
+    RemappedCase("empty", "/dev/mapper/empty", WORKLOADS, goal=1.010, sequential_goal=1.005),
+    RemappedCase(
+        "remaps-1k",
+        "/dev/mapper/remaps-1k",
+        RANDOM,
+        goal=1.015,
+        distance=MAIN_SECTORS // REMAPS // 16 * 16,
+    ),
+    RemappedCase(
+        "dense-1k",
+        "/dev/mapper/dense-1k",
+        RANDOM,
+        goal=1.015,
+        span=f"@{DENSE_BYTES}",
+        linear_span=f"@{DENSE_BYTES}",
+        distance=DENSE_BYTES // SECTOR // REMAPS // 16 * 16,
+    ),
 )
 
+# Files in the guest with offsets: of blocks that are not remapped, and of blocks that are, on main
+# and on the spare in the same order.
+UNTOUCHED = "/tmp/untouched"  # noqa: S108 - in the guest
+REMAPPED = "/tmp/remapped"  # noqa: S108
+PLACES = "/tmp/places"  # noqa: S108
 
-def cases_of(workload: Workload) -> list[Case]:
-    """The cases that a workload is measured on."""
-    return [case for case in CASES if workload.is_4k or not case.only_4k]
+REMAPS_1M = "/dev/mapper/remaps-1m"
 
+# A main device of 8 TiB with units of 4 KiB, and a spare with a million entries: see scale/.
+LARGE = (
+    Case(
+        "remaps-1m",
+        REMAPS_1M,
+        RANDOM,
+        goal=1.015,
+        span=f":{UNTOUCHED}",
+        linear_span=f":{UNTOUCHED}",
+    ),
+    Case(
+        "remapped-1m",
+        REMAPS_1M,
+        tuple(workload for workload in RANDOM if workload.direction == "read"),
+        goal=1.03,
+        span=f":{REMAPPED}",
+        linear=LINEAR_SPARE,
+        linear_span=f":{PLACES}",
+        disk="nullb1",
+    ),
+)
 
-def goal_of(case: str, is_4k: bool) -> float | None:
-    """The ratio that a later version shall reach."""
-    if not is_4k:
-        return SEQUENTIAL_GOAL if case == "empty" else None
-    return GOALS.get(case)
+CASES = {case.name: case for case in SMALL + LARGE}

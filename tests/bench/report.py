@@ -3,19 +3,22 @@
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
-from tests.bench import plan
-from tests.bench.results import Row
+from tests.bench.inline import Count
+from tests.bench.results import Result, Row
+from tests.bench.scale import report as scale_report
+from tests.bench.scale.figures import Figure
+from tests.bench.sheet import Cell, Sheet
 from tests.bench.trace import Profile
 
 console = Console()
 
+Step = Callable[[str], None]
+
 
 @contextlib.contextmanager
-def progress(kernel: str) -> Iterator[Callable[[str], None]]:
+def progress(kernel: str) -> Iterator[Step]:
     """Tell on one line what is going on; a file gets a line for each kernel."""
     if not console.is_terminal:
         console.print(f"measuring on {kernel}")
@@ -25,50 +28,47 @@ def progress(kernel: str) -> Iterator[Callable[[str], None]]:
         yield lambda what: status.update(f"{kernel}: {what}")
 
 
-def show(rows: Sequence[Row]) -> None:
-    """Print a table for each kernel."""
-    for kernel in dict.fromkeys(row.kernel for row in rows):
-        console.print(_table(kernel, [row for row in rows if row.kernel == kernel]))
+def show(results: Sequence[Result], *, markdown: bool = False) -> None:
+    """Print tables for each kernel; as Markdown they are as wide as they need."""
+    for sheet in _sheets(results, _wide if markdown else _long):
+        if markdown:
+            print(sheet.markdown())
+        else:
+            console.print(sheet.rich())
+
+
+def misses(results: Sequence[Result]) -> Iterator[str]:
+    """A sentence for each case, and for each figure or count, that misses its goal."""
+    rows = [result for result in results if isinstance(result, Row)]
+    for kernel, case in dict.fromkeys((row.kernel, row.case) for row in rows):
+        own = [row for row in rows if (row.kernel, row.case) == (kernel, case)]
+        missed = [row for row in own if row.is_missed]
+        if missed:
+            worst = max(missed, key=lambda row: row.ratio - (row.goal or 0))
+            yield f"{worst} It misses its goals for {len(missed)} of {len(own)} workloads."
+    yield from (str(r) for r in results if not isinstance(r, Row) and r.is_missed)
 
 
 def show_functions(kernel: str, profiles: Sequence[Profile]) -> None:
     """Print the functions in which dm-remap and dm-linear differ; `profiles` begins with that."""
-    table = empty_table(f"Linux {kernel}: instructions of one I/O where they differ")
-    table.add_column("function", no_wrap=True)
-    for profile in profiles:
-        table.add_column(profile.device, justify="right", no_wrap=True)
-    table.add_row("all", *(f"{profile.total:.0f}" for profile in profiles))
-    table.add_section()
-    names = {name for profile in profiles for name in profile.functions}
-    counts = {name: [profile.functions.get(name, 0) for profile in profiles] for name in names}
-    for name, row in sorted(counts.items(), key=lambda item: -abs(item[1][1] - item[1][0])):
+    names = [profile.device for profile in profiles]
+    title = f"Linux {kernel}: instructions of one I/O where they differ"
+    sheet = Sheet(title, ["function", *names])
+    sheet.rows = [["all", *(f"{profile.total:.0f}" for profile in profiles)], []]
+    functions = {name for profile in profiles for name in profile.functions}
+    counts = {name: [profile.functions.get(name, 0) for profile in profiles] for name in functions}
+    for name, row in sorted(counts.items(), key=lambda item: -abs(item[1][-1] - item[1][0])):
         if max(row) - min(row) >= 0.5:
-            table.add_row(name, *(f"{count:.1f}" for count in row))
-    console.print(table)
+            sheet.rows.append([name, *(f"{count:.1f}" for count in row)])
+    console.print(sheet.rich())
 
 
 def show_lines(device: str, lines: Mapping[str, float]) -> None:
     """Print how many instructions each source line of the module takes."""
-    table = empty_table(f"{device}: by source line")
-    table.add_column("line", no_wrap=True)
-    table.add_column("insns", justify="right")
-    for line, count in sorted(lines.items(), key=_place):
-        table.add_row(line, f"{count:.0f}")
-    table.add_section()
-    table.add_row("all", f"{sum(lines.values()):.0f}")
-    console.print(table)
-
-
-def empty_table(title: str) -> Table:
-    """A table as narrow as it can be: the figures shall fit a terminal of 80 columns."""
-    return Table(
-        title=title,
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        collapse_padding=True,
-    )
+    sheet = Sheet(f"{device}: by source line", ["line", "insns"])
+    sheet.rows = [[line, f"{count:.0f}"] for line, count in sorted(lines.items(), key=_place)]
+    sheet.rows += [[], ["all", f"{sum(lines.values()):.0f}"]]
+    console.print(sheet.rich())
 
 
 def _place(item: tuple[str, float]) -> tuple[str, int]:
@@ -76,45 +76,77 @@ def _place(item: tuple[str, float]) -> tuple[str, int]:
     return file, int(line) if line.isdigit() else 0
 
 
-def _table(kernel: str, rows: Sequence[Row]) -> Table:
-    table = empty_table(f"Linux {kernel}: instructions per I/O")
-    table.add_column("workload", no_wrap=True)
-    table.add_column("case", no_wrap=True)
-    for heading in ("insns", "more", "ratio", "spread", "goal"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    workloads = {workload.name: workload for workload in plan.WORKLOADS}
+def _sheets(
+    results: Sequence[Result], of_rows: Callable[[str, Sequence[Row]], Sheet]
+) -> Iterator[Sheet]:
+    for kernel in dict.fromkeys(result.kernel for result in results):
+        own = [result for result in results if result.kernel == kernel]
+        rows = [result for result in own if isinstance(result, Row)]
+        counts = [result for result in own if isinstance(result, Count)]
+        if rows:
+            yield of_rows(kernel, rows)
+        if counts:
+            yield _of_counts(kernel, counts)
+        yield from scale_report.sheets([f for f in own if isinstance(f, Figure)])
+
+
+def _long(kernel: str, rows: Sequence[Row]) -> Sheet:
+    """A line for each case: fits a terminal."""
+    headings = ["workload", "case", "insns", "more", "ratio", "spread", "goal"]
+    sheet = Sheet(f"Linux {kernel}: instructions per I/O", headings, left=2)
     for name in dict.fromkeys(row.workload for row in rows):
         own = [row for row in rows if row.workload == name]
-        table.add_row(name, "dm-linear", f"{own[0].insns_linear:.0f}")
-        for row in own:
-            table.add_row("", *_cells(row, workloads[name].is_4k))
-        table.add_section()
-    return table
+        sheet.rows.append([name, "dm-linear", f"{own[0].insns_linear:.0f}", "", "", "", ""])
+        sheet.rows += [["", *_cells(row)] for row in own]
+        sheet.rows.append([])
+    return sheet
 
 
-def _cells(row: Row, is_4k: bool) -> tuple[str, ...]:
-    return (
+def _cells(row: Row) -> list[str | Cell]:
+    return [
         row.case,
         f"{row.insns:.0f}",
         f"{row.insns - row.insns_linear:+.0f}",
-        _ratio(row, is_4k),
+        Cell(f"{row.ratio:.4f}", None if row.goal is None else not row.is_missed),
         f"{100 * row.spread:.2f} %",
-        _goal(row, is_4k),
-    )
+        _goal(row),
+    ]
 
 
-def _ratio(row: Row, is_4k: bool) -> str:
-    limit = plan.LIMITS.get(row.case) if is_4k else None
-    if limit is None:
-        return f"{row.ratio:.4f}"
-    color = "red" if row.ratio > limit else "green"
-    return f"[{color}]{row.ratio:.4f}[/]"
-
-
-def _goal(row: Row, is_4k: bool) -> str:
+def _goal(row: Row) -> str:
     """The ratio that shall be, and how many instructions are to be saved for it."""
-    goal = plan.goal_of(row.case, is_4k)
-    if goal is None:
+    if row.goal is None:
         return ""
-    surplus = row.insns - goal * row.insns_linear
-    return f"{goal:.3f}: {f'{-surplus:.0f}' if surplus > 0 else 'met'}"
+    surplus = row.insns - row.goal * row.insns_linear
+    return f"{row.goal:.3f} {f'{-surplus:.0f}' if row.is_missed else 'met'}"
+
+
+def _wide(kernel: str, rows: Sequence[Row]) -> Sheet:
+    """A column for each case: what a document wants."""
+    cases = list(dict.fromkeys(row.case for row in rows))
+    sheet = Sheet(f"Linux {kernel}, instructions per I/O", ["workload", "dm-linear", *cases])
+    for name in dict.fromkeys(row.workload for row in rows):
+        own = {row.case: row for row in rows if row.workload == name}
+        linear = next(iter(own.values())).insns_linear
+        cells = [_compared(own[case]) if case in own else "" for case in cases]
+        sheet.rows.append([name, f"{linear:,.0f}", *cells])
+    return sheet
+
+
+def _compared(row: Row) -> Cell:
+    text = f"{row.insns - row.insns_linear:+,.0f}, {row.ratio:.4f}"
+    return Cell(text, None if row.goal is None else not row.is_missed)
+
+
+def _of_counts(kernel: str, counts: Sequence[Count]) -> Sheet:
+    """The counts of all workloads of a case together, unless one of them is not as it should be."""
+    headings = ["not done inline", "case", "of", "dm-linear", "dm-remap"]
+    sheet = Sheet(f"Linux {kernel}: I/Os that were not done where they were submitted", headings, 2)
+    for measure, case in dict.fromkeys((count.measure, count.case) for count in counts):
+        own = [count for count in counts if (count.measure, count.case) == (measure, case)]
+        good = not any(count.is_missed for count in own)
+        linear = sum(count.count_linear for count in own)
+        ios = sum(count.ios for count in own)
+        remap = Cell(str(sum(count.count for count in own)), good)
+        sheet.rows.append([measure, case, str(ios), str(linear), remap])
+    return sheet

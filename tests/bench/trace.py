@@ -14,11 +14,13 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from tests.bench import guest, plan
+from tests.bench import devices, plan
+from tests.bench.scale.plan import MILLION
 from tests.vm import paths
 from tests.vm.errors import VMError
 from tests.vm.kernels import Kernel
@@ -69,16 +71,16 @@ class Symbols:
 
 
 def run(kernel: Kernel, workload: plan.Workload, cases: Sequence[plan.Case]) -> list[Profile]:
-    """Trace dm-linear and cases."""
-    devices = {"dm-linear": plan.LINEAR} | {case.name: case.device + case.span for case in cases}
+    """Trace cases, which have one machine, and the dm-linear that the first is compared with."""
+    words = {"dm-linear": cases[0].linear_word} | {case.name: case.own_word for case in cases}
     entry = _system_call(workload)
     with tempfile.TemporaryDirectory(prefix="dm-remap-trace.") as directory:
         log = Path(directory, "trace")
-        with guest.boot(kernel, ["-D", str(log)]) as vm:
+        with _machine(kernel, cases, ["-D", str(log)]) as vm:
             symbols = Symbols(vm)
             profiles = []
-            for name, device in devices.items():
-                addresses = _trace(vm, device, workload, log)
+            for name, word in words.items():
+                addresses = _trace(vm, word, workload, log)
                 profiles.append(_profile(name, addresses, symbols, symbols.by_name[entry]))
             base = int(vm.sh("cat /sys/module/dm_remap/sections/.text").output, 16)
     return [
@@ -90,6 +92,18 @@ def run(kernel: Kernel, workload: plan.Workload, cases: Sequence[plan.Case]) -> 
         )
         for profile in profiles
     ]
+
+
+@contextmanager
+def _machine(kernel: Kernel, cases: Sequence[plan.Case], extra_args: Sequence[str]) -> Iterator[VM]:
+    if all(case in plan.SMALL for case in cases):
+        with devices.small(kernel, extra_args) as vm:
+            yield vm
+    elif all(case in plan.LARGE for case in cases):
+        with devices.tables(MILLION) as made, devices.large(kernel, made, extra_args) as vm:
+            yield vm
+    else:
+        raise VMError("These cases have no machine in common.")
 
 
 def source_lines(kernel: Kernel, profile: Profile) -> dict[str, float]:
@@ -109,7 +123,7 @@ def source_lines(kernel: Kernel, profile: Profile) -> dict[str, float]:
 
 
 def _system_call(workload: plan.Workload) -> str:
-    if workload.engine == "uring":
+    if workload.engine != "psync":
         return "__x64_sys_io_uring_enter"
     return "__x64_sys_pread64" if workload.direction == "read" else "__x64_sys_pwrite64"
 

@@ -20,7 +20,7 @@ class Figure:
     limit: float | None = None
 
     @property
-    def is_over(self) -> bool:
+    def is_missed(self) -> bool:
         """Whether it makes the run fail."""
         return self.limit is not None and self.value > self.limit
 

@@ -64,21 +64,28 @@ def measure(kernel: Kernel, geometry: plan.Geometry, images: dict[int, Path]) ->
     """Boot a machine and measure all tables of a geometry in it; `images` are left as they are."""
     disks = [Disk(path, f"table-{size}") for size, path in images.items()]
     with guest.start(kernel, disks, ["-snapshot"]) as vm:
-        main = guest.make_null_blk(
-            vm, _MAIN, size=geometry.main_bytes // plan.MIB, blocksize=geometry.unit_bytes
-        )
+        main = make_main(vm, geometry, _MAIN)
         _make_bad(vm, geometry)
         for size, path in images.items():
             with _table(vm, geometry, main, vm.device(f"table-{size}"), path) as spare:
                 yield _measure_table(vm, geometry, size, spare, image.metadata_bytes(path))
 
 
-@contextmanager
-def _table(vm: VM, geometry: plan.Geometry, main: str, source: str, path: Path) -> Iterator[str]:
-    # In memory, so that no instruction counts that waits for a disk.
+def make_main(vm: VM, geometry: plan.Geometry, number: int) -> str:
+    """Make the main device of a geometry, without memory; its path in the guest."""
+    size = geometry.main_bytes // plan.MIB
+    return guest.make_null_blk(vm, number, size=size, blocksize=geometry.unit_bytes)
+
+
+def make_spare(vm: VM, geometry: plan.Geometry, number: int, source: str, path: Path) -> str:
+    """Make a spare and copy the metadata of an image to it; its path in the guest.
+
+    `path` is the image on the host, `source` its disk in the guest. The spare is in memory, so that
+    no instruction counts that waits for a disk.
+    """
     spare = guest.make_null_blk(
         vm,
-        _SPARE,
+        number,
         size=geometry.spare_bytes // plan.MIB,
         blocksize=geometry.unit_bytes,
         memory_backed=1,
@@ -86,6 +93,12 @@ def _table(vm: VM, geometry: plan.Geometry, main: str, source: str, path: Path) 
     flags = "bs=64k iflag=skip_bytes,count_bytes oflag=seek_bytes"
     for first, length in image.pieces(path):
         vm.sh(f"dd if={source} of={spare} {flags} skip={first} seek={first} count={length}")
+    return spare
+
+
+@contextmanager
+def _table(vm: VM, geometry: plan.Geometry, main: str, source: str, path: Path) -> Iterator[str]:
+    spare = make_spare(vm, geometry, _SPARE, source, path)
     sectors = geometry.main_bytes // plan.SECTOR
     vm.sh(f"dmsetup create {_DM} --notable")
     vm.sh(f"dmsetup load {_DM} --table '0 {sectors} remap {main} {spare}'")
@@ -114,12 +127,12 @@ def _measure_table(
 
 
 def _load(vm: VM, spare: str, metadata_bytes: int) -> Loaded:
-    memory, read = _memory_in_use(vm), _disk(vm, spare)[0]
+    memory, read = guest.memory_in_use(vm), _disk(vm, spare)[0]
     started = time.monotonic()
     instructions = float(vm.sh(f"bench-scale activate {_DM}", timeout=_LOAD_SECONDS).output)
     seconds = time.monotonic() - started
     read = _disk(vm, spare)[0] - read
-    return Loaded(instructions, seconds, read / metadata_bytes, _memory_in_use(vm) - memory)
+    return Loaded(instructions, seconds, read / metadata_bytes, guest.memory_in_use(vm) - memory)
 
 
 def _make_bad(vm: VM, geometry: plan.Geometry) -> None:
@@ -169,16 +182,3 @@ def _disk(vm: VM, device: str) -> tuple[int, int]:
     """Bytes that were read from a disk, and the number of writes to it."""
     fields = vm.sh(f"cat /sys/block/{Path(device).name}/stat").output.split()
     return int(fields[2]) * plan.SECTOR, int(fields[4])
-
-
-def _memory_in_use(vm: VM) -> int:
-    """Bytes that are not free: pages of any use, but for caches, which are dropped.
-
-    Pages that wait in the lists of the processor are free, too, though MemFree leaves them out.
-    """
-    vm.sh("sleep 0.1; echo 3 > /proc/sys/vm/drop_caches")
-    text = vm.sh("grep -E '^Mem(Total|Free):' /proc/meminfo; grep -w count: /proc/zoneinfo").output
-    numbers = [line.split() for line in text.splitlines()]
-    info = {name: int(value) for name, value, *_ in numbers if name != "count:"}
-    waiting = sum(int(value) for name, value, *_ in numbers if name == "count:")
-    return (info["MemTotal:"] - info["MemFree:"]) * plan.KIB - waiting * plan.PAGE

@@ -2,7 +2,7 @@
 
 import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pyctl.format import (
@@ -24,20 +24,21 @@ from tests.bench.scale import plan
 _SET = uuid.UUID(int=0x5CA1E)
 
 
-def make(geometry: plan.Geometry, folder: Path) -> dict[int, Path]:
-    """Make a sparse image of a spare for each size of a geometry; their paths by size."""
-    superblock = plan_set(
-        MainGeometry(geometry.main_bytes // plan.SECTOR, geometry.unit_bytes),
-        [geometry.spare_bytes // plan.SECTOR],
-        unit_bytes=geometry.unit_bytes,
-        max_remaps=plan.MAX_REMAPS,
-        set_uuid=_SET,
-    )[0]
-    entries = list(_entries(geometry, superblock))
+def entries_of(geometry: plan.Geometry) -> list[Entry]:
+    """The entries of the largest table of a geometry; a smaller one has the first of them."""
+    return list(_entries(geometry, _plan(geometry)))
+
+
+def make(
+    geometry: plan.Geometry, entries: list[Entry], sizes: Sequence[int], folder: Path
+) -> dict[int, Path]:
+    """Make sparse images of spares with so many of the entries each; their paths by size."""
+    superblock = _plan(geometry)
+    entries = entries[: max(sizes)]
     # Tables differ in their length only: a full leaf is encoded once for all of them.
     full = [_leaf(number, entries).encode(_SET) for number in range(len(entries) // LEAF_ENTRIES)]
     images = {}
-    for size in geometry.sizes:
+    for size in sizes:
         images[size] = folder / f"{geometry.name}-{size}.img"
         whole, rest = divmod(size, LEAF_ENTRIES)
         leaves = full[:whole] + ([_leaf(whole, entries[:size]).encode(_SET)] if rest else [])
@@ -54,6 +55,16 @@ def pieces(path: Path) -> list[tuple[int, int]]:
     """What an image holds besides zeros: (first byte, length) of each extent of metadata."""
     extents = _extents(_superblock(path))
     return [(first * plan.SECTOR, (end - first) * plan.SECTOR) for first, end in extents]
+
+
+def _plan(geometry: plan.Geometry) -> Superblock:
+    return plan_set(
+        MainGeometry(geometry.main_bytes // plan.SECTOR, geometry.unit_bytes),
+        [geometry.spare_bytes // plan.SECTOR],
+        unit_bytes=geometry.unit_bytes,
+        max_remaps=plan.MAX_REMAPS,
+        set_uuid=_SET,
+    )[0]
 
 
 def _superblock(path: Path) -> Superblock:

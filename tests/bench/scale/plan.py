@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass
 
-from tests.bench.plan import GIB, KIB, MIB
+from tests.bench.plan import GIB, KIB, MIB, SECTOR
 
-__all__ = ["GIB", "KIB", "MIB"]
+__all__ = ["GIB", "KIB", "MIB", "SECTOR"]
 
-PAGE = 4 * KIB
 TIB = 1 << 40
-SECTOR = 512
 
 THOUSAND, MILLION = 1_000, 1_000_000
 # Room for a million entries and those that the measurement adds.

@@ -1,34 +1,30 @@
 """The figures of large tables for a person: a column for each size of the table."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from tests.bench.report import console, empty_table
 from tests.bench.scale.figures import Figure
+from tests.bench.sheet import Cell, Sheet
 
 # From here on in millions, and below not to the hundredth.
 _MANY, _EXACT = 1e6, 1e3
 
 
-def show(figures: Sequence[Figure]) -> None:
-    """Print a table for each kernel and geometry."""
+def sheets(figures: Sequence[Figure]) -> Iterator[Sheet]:
+    """A table for each kernel and geometry."""
     for kernel, geometry in dict.fromkeys((f.kernel, f.geometry) for f in figures):
         own = [f for f in figures if (f.kernel, f.geometry) == (kernel, geometry)]
-        _show_one(f"Linux {kernel}, {geometry}: what a table costs, by its entries", own)
+        yield _sheet(f"Linux {kernel}, {geometry}: what a table costs, by its entries", own)
 
 
-def _show_one(title: str, figures: Sequence[Figure]) -> None:
-    table = empty_table(title)
-    table.add_column("", no_wrap=True)
+def _sheet(title: str, figures: Sequence[Figure]) -> Sheet:
     sizes = sorted({figure.entries for figure in figures})
-    for size in sizes:
-        table.add_column(_short(size), justify="right", no_wrap=True)
-    table.add_column("limit", justify="right", no_wrap=True)
+    sheet = Sheet(title, ["", *map(_short, sizes), "limit"])
     for measure in dict.fromkeys(figure.measure for figure in figures):
         own = {figure.entries: figure for figure in figures if figure.measure == measure}
         limits = [_number(f.limit, f.unit) for f in own.values() if f.limit is not None]
         cells = [_cell(own[size]) if size in own else "" for size in sizes]
-        table.add_row(measure, *cells, limits[0] if limits else "")
-    console.print(table)
+        sheet.rows.append([measure, *cells, limits[0] if limits else ""])
+    return sheet
 
 
 def _short(size: int) -> str:
@@ -38,11 +34,9 @@ def _short(size: int) -> str:
     return str(size)
 
 
-def _cell(figure: Figure) -> str:
-    text = _number(figure.value, figure.unit)
-    if figure.limit is None:
-        return text
-    return f"[{'red' if figure.is_over else 'green'}]{text}[/]"
+def _cell(figure: Figure) -> Cell:
+    good = None if figure.limit is None else not figure.is_missed
+    return Cell(_number(figure.value, figure.unit), good)
 
 
 def _number(value: float, unit: str) -> str:
