@@ -124,14 +124,14 @@ endif
 
 ### Testing
 
-# A narrowed run leaves lint, fuzzing and power cuts out, and a suite may have no matching test; the sum
-# must have one.
+# A narrowed run leaves lint, fuzzing, power cuts and the benchmark out, and a suite may have no matching
+# test; the sum must have one.
 STEPS := $(if $(TESTS),,lint) test-unit test-unit-asan $(if $(TESTS),,test-fuzz) test-kernel \
-	$(if $(TESTS),,test-crash)
+	$(if $(TESTS),,test-crash bench-check)
 no_match_is_fine := $(if $(TESTS),|| [ $$? = 5 ])
 
 .PHONY: test
-test: setup ## run lint, the unit tests, the kernel tests in a VM per kernel, and power cuts
+test: setup ## run lint, the unit tests, the kernel tests in a VM per kernel, power cuts, and bench-check
 	@rm -rf build/junit
 	@failed=; \
 	for step in $(STEPS); do \
@@ -144,7 +144,7 @@ test: setup ## run lint, the unit tests, the kernel tests in a VM per kernel, an
 lint: setup ## check the sources: sparse, checkpatch, ruff, mypy
 	@.ci/lint $(foreach series,$(KERNELS),$(call release,$(series)))
 
-unit_tests := $(wildcard tests/unit tests/pyctl tests/crash)
+unit_tests := $(wildcard tests/unit tests/pyctl tests/crash tests/bench)
 
 .PHONY: test-unit
 test-unit: setup ## run the tests that need no kernel
@@ -228,16 +228,27 @@ build/bench/bench-%: tests/bench/%.c
 	@mkdir -p $(@D)
 	@gcc -O2 -Wall -Wextra -Werror -static -o $@ $< -luring
 
-.PHONY: bench
-bench: setup ## count instructions per I/O against dm-linear, and what large tables cost, in a VM for each of KERNELS
+.PHONY: bench-build
+bench-build:
 	@$(MAKE) --no-print-directory -s $(bench_programs)
 	@for kver in $(foreach series,$(KERNELS),$(call release,$(series))); do \
 		$(MAKE) --no-print-directory build/module/$$kver/kernel/dm-remap.ko KVER=$$kver || exit; \
 	done
+
+.PHONY: bench
+bench: setup ## count instructions per I/O against dm-linear, and what large tables cost, in a VM for each of KERNELS
+	@$(MAKE) --no-print-directory bench-build
 	@$(PYTHON) -m tests.bench run $(KERNELS)
+
+.PHONY: bench-check
+bench-check: setup ## compare a short form of bench with tests/bench/baseline.json: has an I/O become dearer?
+	@$(JUNIT) run --suite build --name bench --out build/junit/build-bench.xml -- \
+		$(MAKE) --no-print-directory bench-build
+	@$(JUNIT) run --suite bench --name check --out build/junit/bench.xml -- \
+		$(PYTHON) -m tests.bench check $(KERNELS)
 
 .PHONY: clean
 clean: ## remove what was built; the packages of make setup and build/venv stay
-	rm -rf build/module build/release build/bench build/bench.json build/junit build/log build/lib build/temp.* build/bdist.*
+	rm -rf build/module build/release build/bench build/bench*.json build/junit build/log build/lib build/temp.* build/bdist.*
 	rm -rf build/vm build/mistakes build/crash build/crash.json build/fuzz build/demo build/demo.json build/ruff
 	rm -rf build/mypy *.egg-info kernel/dm-remap.ko

@@ -1,6 +1,8 @@
 """Command line of the benchmark.
 
 python -m tests.bench run [--part io|scale|others] [--rounds N] [--markdown] [KERNEL...]
+python -m tests.bench check [--slower N] [KERNEL...]
+python -m tests.bench baseline [KERNEL...]
 python -m tests.bench trace [--kernel 6.12] [--workload NAME] [CASE...]
 """
 
@@ -9,9 +11,14 @@ import sys
 import time
 from pathlib import Path
 
-from tests.bench import measuring, plan, report, results, trace
+from tests.bench import baseline, measuring, plan, report, results, slower, trace
+from tests.bench.baseline import BaselineError
+from tests.bench.inline import Count
+from tests.bench.results import Row
 from tests.vm import kernels, paths
 from tests.vm.errors import VMError
+
+_SLOWER = "with a module that takes N instructions more for each bio: the gate must fail"
 
 
 def main() -> int:
@@ -25,6 +32,18 @@ def main() -> int:
     run.add_argument("--markdown", action="store_true", help="print tables for documents")
     run.add_argument("--output", type=Path, default=paths.BUILD / "bench.json")
     run.add_argument("kernels", nargs="*", default=list(kernels.SERIES), help="series or releases")
+    check = commands.add_parser("check", help="compare a short run with the baseline")
+    check.set_defaults(function=_check)
+    check.add_argument("--slower", type=int, default=0, metavar="N", help=_SLOWER)
+    check.add_argument("--output", type=Path, default=paths.BUILD / "bench-check.json")
+    check.add_argument(
+        "kernels", nargs="*", default=list(kernels.SERIES), help="series or releases"
+    )
+    renew = commands.add_parser("baseline", help=f"write {baseline.PATH.name} anew")
+    renew.set_defaults(function=_baseline)
+    renew.add_argument(
+        "kernels", nargs="*", default=list(kernels.SERIES), help="series or releases"
+    )
     attribute = commands.add_parser("trace", help="show which functions the instructions are in")
     attribute.set_defaults(function=_trace)
     names = [workload.name for workload in plan.WORKLOADS]
@@ -35,7 +54,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         return int(options.function(options))
-    except VMError as error:
+    except (VMError, BaselineError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
@@ -45,7 +64,7 @@ def _run(options: argparse.Namespace) -> int:
     chosen = [kernels.find(name) for name in options.kernels]
     found: list[results.Result] = []
     for name in [options.part] if options.part else measuring.PARTS:
-        found += measuring.part(name, chosen, options.rounds)
+        found += measuring.PARTS[name](chosen, options.rounds)
         # What is measured is kept, even if a later part fails.
         results.write(found, options.output)
     report.show(found, markdown=options.markdown)
@@ -55,6 +74,44 @@ def _run(options: argparse.Namespace) -> int:
     for sentence in missed:
         print(f"error: {sentence}", file=sys.stderr)
     return 1 if missed else 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    started = time.monotonic()
+    chosen = [kernels.find(name) for name in options.kernels]
+    before = baseline.load()
+    # Sooner than after a minute.
+    baseline.require(before, {kernel.series for kernel in chosen})
+    modules = {k.release: slower.module(k, options.slower) for k in chosen if options.slower}
+    found = measuring.io(chosen, measuring.SHORT, count_inline=True, modules=modules)
+    results.write(found, options.output)
+    changes = baseline.compare(before, [row for row in found if isinstance(row, Row)])
+    better = [change for change in changes if not change.is_worse]
+    for change in better:
+        print(f"better: {change}")
+    if better:
+        print("Write the baseline anew, so that it stays so: python -m tests.bench baseline")
+    errors = [str(change) for change in changes if change.is_worse]
+    errors += [str(count) for count in found if isinstance(count, Count) and count.is_missed]
+    for error in errors:
+        print(f"error: {error}", file=sys.stderr)
+    print(
+        f"{len(found)} rows, {len(changes)} further than {baseline.TOLERANCE} from the baseline,"
+        f" {time.monotonic() - started:.0f} s"
+    )
+    return 1 if errors else 0
+
+
+def _baseline(options: argparse.Namespace) -> int:
+    chosen = [kernels.find(name) for name in options.kernels]
+    old = baseline.load() if baseline.PATH.exists() else None
+    found = measuring.io(chosen, measuring.SHORT, count_inline=False)
+    rows = [row for row in found if isinstance(row, Row)]
+    releases = {kernel.series: kernel.release for kernel in chosen}
+    baseline.save(baseline.renewed(old, releases, rows))
+    number = len(baseline.entries_of(rows))
+    print(f"{baseline.PATH} has {number} new entries. Look at the difference, and commit it.")
+    return 0
 
 
 def _trace(options: argparse.Namespace) -> int:

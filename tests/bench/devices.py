@@ -45,18 +45,25 @@ def tables(*sizes: int) -> Iterator[Tables]:
         yield Tables(entries, images, lists)
 
 
-def machines(kernel: Kernel, made: Tables) -> Iterator[tuple[Sequence[plan.Case], VM]]:
-    """One machine after the other, with the cases that it has the devices of."""
-    with small(kernel) as vm:
+def machines(
+    kernel: Kernel, made: Tables, module: Path | None = None
+) -> Iterator[tuple[Sequence[plan.Case], VM]]:
+    """One machine after the other, with the cases that it has the devices of.
+
+    `module` is for guest.start().
+    """
+    with small(kernel, module=module) as vm:
         yield plan.SMALL, vm
-    with large(kernel, made) as vm:
+    with large(kernel, made, module=module) as vm:
         yield plan.LARGE, vm
 
 
 @contextmanager
-def small(kernel: Kernel, extra_args: Iterable[str] = ()) -> Iterator[VM]:
+def small(
+    kernel: Kernel, extra_args: Iterable[str] = (), module: Path | None = None
+) -> Iterator[VM]:
     """A machine with the devices of plan.SMALL."""
-    with guest.start(kernel, extra_args=extra_args) as vm:
+    with guest.start(kernel, extra_args=extra_args, module=module) as vm:
         guest.make_null_blk(vm, 0, size=plan.MAIN_GIB * KIB, blocksize=512)
         make_linear(vm, plan.LINEAR, plan.MAIN_SECTORS, plan.NULL_BLK)
         remapped = [case for case in plan.SMALL if isinstance(case, plan.RemappedCase)]
@@ -70,11 +77,13 @@ def small(kernel: Kernel, extra_args: Iterable[str] = ()) -> Iterator[VM]:
 
 
 @contextmanager
-def large(kernel: Kernel, made: Tables, extra_args: Iterable[str] = ()) -> Iterator[VM]:
+def large(
+    kernel: Kernel, made: Tables, extra_args: Iterable[str] = (), module: Path | None = None
+) -> Iterator[VM]:
     """A machine with the devices of plan.LARGE, whose table is the largest of `made`."""
     size = max(made.images)
     disks = [Disk(made.images[size], f"table-{size}"), *list_disks(made.lists)]
-    with guest.start(kernel, disks, ["-snapshot", *extra_args]) as vm:
+    with guest.start(kernel, disks, ["-snapshot", *extra_args], module=module) as vm:
         geometry = scale_plan.LARGE
         copy_lists(vm)
         main = scale_guest.make_main(vm, geometry, 0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.bench import plan
 from tests.vm import initramfs, paths
@@ -34,12 +35,13 @@ def start(
     disks: Sequence[Disk] = (),
     extra_args: Iterable[str] = (),
     modules: Sequence[str] = (),
+    module: Path | None = None,
 ) -> VM:
     """Start the machine without devices but `disks`, with null_blk and dm-remap loaded.
 
-    `modules` are loaded, too.
+    `modules` are loaded, too; `module` takes the place of the dm-remap that `make module` built.
     """
-    module = paths.module(kernel.release)
+    module = module or paths.module(kernel.release)
     for path in (module, *PROGRAMS.values()):
         if not path.exists():
             raise VMError(f"{path} isn't built. `make bench` builds it.")

@@ -1,7 +1,7 @@
 """The parts of the benchmark: what each of them measures on a kernel."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from tests.vm import paths
 from tests.vm.kernels import Kernel
 from tests.vm.qemu import VM
 
-PARTS = ("io", "scale", "others")
+# What a gate can afford; it is compared with a baseline of the same effort only.
+SHORT_WORKLOADS = (*plan.BASIC, *plan.NOWAIT[-2:], *plan.SEQUENTIAL[:2])
 
 
 @dataclass(frozen=True)
@@ -28,23 +29,28 @@ class Effort:
     count: int | None = None
 
 
-def part(name: str, kernels: Sequence[Kernel], rounds: int) -> list[Result]:
-    """Measure one of PARTS on kernels."""
-    if name == "io":
-        return io(kernels, Effort(rounds, plan.WORKLOADS), count_inline=True)
-    if name == "scale":
-        return scale(kernels)
-    return beside_others(kernels, rounds)
+SHORT = Effort(rounds=3, workloads=SHORT_WORKLOADS, count=1000)
 
 
-def io(kernels: Sequence[Kernel], effort: Effort, *, count_inline: bool) -> list[Result]:
-    """Compare dm-remap with dm-linear, and look whether I/O is done inline."""
+def io(
+    kernels: Sequence[Kernel],
+    effort: Effort,
+    *,
+    count_inline: bool,
+    modules: Mapping[str, Path] | None = None,
+) -> list[Result]:
+    """Compare dm-remap with dm-linear, and with `count_inline` look whether I/O is done inline.
+
+    `modules` has modules by kernel release, instead of those that `make module` built.
+    """
     results: list[Result] = []
     with devices.tables(MILLION) as made:
         for kernel in kernels:
             with progress(kernel.release) as step:
                 step("booting")
-                for cases, vm in devices.machines(kernel, made):
+                for cases, vm in devices.machines(
+                    kernel, made, (modules or {}).get(kernel.release)
+                ):
                     for workload in effort.workloads:
                         step(workload.name)
                         results += _rows(vm, kernel, cases, workload, effort)
@@ -97,3 +103,15 @@ def _beside(kernel: Kernel, made: devices.Tables, size: int, rounds: int) -> Ite
     with progress(kernel.release) as step:
         step(f"others, {size:,} bad blocks")
         yield from others.measure(kernel, made, size, rounds)
+
+
+def _whole_io(kernels: Sequence[Kernel], rounds: int) -> list[Result]:
+    return io(kernels, Effort(rounds, plan.WORKLOADS), count_inline=True)
+
+
+# What `make bench` measures, by name: functions of the kernels and the number of rounds.
+PARTS: Mapping[str, Callable[[Sequence[Kernel], int], list[Result]]] = {
+    "io": _whole_io,
+    "scale": lambda kernels, _: scale(kernels),
+    "others": beside_others,
+}
