@@ -35,13 +35,6 @@ static struct dmr_region *region_rcu(struct dmr_set *s, u64 r)
 				     lockdep_is_held(&s->engine_lock));
 }
 
-static struct dmr_rview region_view(struct dmr_region *r)
-{
-	if (!r)
-		return (struct dmr_rview){ .n = 0 };
-	return dmr_region_view(r->mem, r->n);
-}
-
 /**
  * dmr_index_init() - an empty index
  * @s: the set; @s->nr_units says how large
@@ -87,35 +80,13 @@ u64 dmr_index_run(struct dmr_set *s, u64 unit, u64 max, u64 *val)
 	struct dmr_rview v;
 
 	if (r) {
-		v = region_view(r);
+		v = dmr_rview(r);
 		return dmr_region_run(&v, off, min(max, n), val);
 	}
 	while (n < max && !region_rcu(s, ++at))
 		n += DMR_REGION_UNITS;
 	*val = 0;
 	return min(max, n);
-}
-
-/**
- * dmr_index_meets() - is there an entry in a range?
- * @s: the set
- * @unit: first unit
- * @n: number of units
- *
- * Context: preemption disabled. Return: true when there is, and for a range that
- * crosses regions.
- */
-bool dmr_index_meets(struct dmr_set *s, u64 unit, u64 n)
-{
-	u32 off = unit & DMR_REGION_MASK;
-	struct dmr_rview v;
-	u32 i;
-
-	if (off + n > DMR_REGION_UNITS)
-		return true;
-	v = region_view(region_rcu(s, unit >> DMR_REGION_SHIFT));
-	i = dmr_region_lower(&v, off);
-	return i < v.n && v.key[i] < off + n;
 }
 
 /**
@@ -132,7 +103,7 @@ bool dmr_index_find(struct dmr_set *s, u64 unit, u64 *val, u32 *place)
 	struct dmr_rview v;
 	u32 i;
 
-	v = region_view(region_locked(s, unit >> DMR_REGION_SHIFT));
+	v = dmr_rview(region_locked(s, unit >> DMR_REGION_SHIFT));
 	i = dmr_region_lower(&v, unit & DMR_REGION_MASK);
 	*val = 0;
 	if (i == v.n || v.key[i] != (unit & DMR_REGION_MASK))
@@ -158,7 +129,7 @@ bool dmr_index_next(struct dmr_set *s, u64 *unit, u64 *val)
 	u32 i;
 
 	for (; r < nr_regions(s); r++, off = 0) {
-		v = region_view(region_locked(s, r));
+		v = dmr_rview(region_locked(s, r));
 		i = dmr_region_lower(&v, off);
 		if (i == v.n)
 			continue;
@@ -273,7 +244,7 @@ void dmr_index_fill(struct dmr_set *s, struct dmr_filling *f, u64 unit, u64 val,
 	struct dmr_rview v;
 	u32 i;
 
-	v = region_view(rcu_dereference_protected(s->tbl[at], true));
+	v = dmr_rview(rcu_dereference_protected(s->tbl[at], true));
 	i = v.n - f->left[at]--;
 	v.key[i] = unit & DMR_REGION_MASK;
 	v.place[i] = place;
@@ -301,7 +272,7 @@ int dmr_index_fill_end(struct dmr_set *s, struct dmr_filling *f, u64 *twice)
 		/* After an error it may be there and not be full. */
 		if (!region || f->left[i])
 			continue;
-		v = region_view(region);
+		v = dmr_rview(region);
 		dmr_region_sort(&v);
 		dmr_region_map(&v);
 		for (k = 1; k < v.n && !r; k++) {
@@ -341,7 +312,7 @@ int dmr_index_prepare(struct dmr_set *s, struct dmr_plan *plan)
 		k = same_region(s->staged + i, s->nr_staged - i);
 		for (j = 0; j < k; j++)
 			at = apply_change(&c[j], &s->staged[i + j]);
-		old = region_view(region_locked(s, at));
+		old = dmr_rview(region_locked(s, at));
 		n = dmr_region_merged(&old, c, k);
 		r = NULL;
 		if (n) {
@@ -350,7 +321,7 @@ int dmr_index_prepare(struct dmr_set *s, struct dmr_plan *plan)
 				dmr_index_abandon(plan);
 				return -ENOMEM;
 			}
-			new = region_view(r);
+			new = dmr_rview(r);
 			dmr_region_merge(&new, &old, c, k);
 			dmr_region_map(&new);
 		}

@@ -266,7 +266,7 @@ static noinline int dmr_map_flush(struct dmr_table *t, struct bio *bio)
 	if (sp && !READ_ONCE(sp->present))
 		return dmr_flush_gone(s, bio, sp);
 	/* If it fails, the set does; writes that end from now on need another. */
-	if (sp)
+	if (sp && READ_ONCE(sp->unflushed))
 		WRITE_ONCE(sp->unflushed, false);
 	preempt_disable();
 	trip.epoch = dmr_epoch(s);
@@ -285,23 +285,67 @@ static __always_inline int dmr_to_main(struct dmr_set *s, struct bio *bio,
 	return DM_MAPIO_REMAPPED;
 }
 
-/* The bitmap doesn't tell, or something is held. */
-static noinline int dmr_map_near(struct dmr_set *s, struct bio *bio)
+static __always_inline int dmr_to_spare(struct dmr_set *s, struct bio *bio,
+					u64 val, unsigned int epoch)
 {
-	u64 unit = dmr_sector_to_unit(s, bio->bi_iter.bi_sector);
-	u64 n = dmr_sector_to_unit(s, bio_sectors(bio));
-	bool write = op_is_write(bio_op(bio)), clear;
+	unsigned int idx = val >> DMR_VAL_IDX_SHIFT & 0xf;
+
+	dmr_tag_set(bio, &bio->bi_iter, DMR_AT_SPARE + idx, epoch);
+	bio->bi_iter.bi_sector = dmr_unit_to_sector(s, val & DMR_VAL_UNIT_MASK);
+	bio_set_dev(bio, s->spare[idx].bdev);
+	return DM_MAPIO_REMAPPED;
+}
+
+/* One that crosses regions is neither here nor there. Preemption is disabled. */
+static __always_inline bool dmr_whole(struct dmr_set *s, u64 unit, u32 n, u64 *val)
+{
+	u32 off = unit & DMR_REGION_MASK;
+	struct dmr_rview v;
+
+	if (off + n > DMR_REGION_UNITS)
+		return false;
+	v = dmr_rview(rcu_dereference_check(s->tbl[unit >> DMR_REGION_SHIFT],
+					    rcu_read_lock_sched_held()));
+	return dmr_region_whole(&v, off, n, val);
+}
+
+/* A bio of @n units that as a whole goes to main or to a spare; or the slow path. */
+static __always_inline int dmr_map_units(struct dmr_set *s, struct bio *bio, u32 n)
+{
+	u64 unit = dmr_sector_to_unit(s, bio->bi_iter.bi_sector), val;
+	bool write = op_is_write(bio_op(bio));
 	unsigned int epoch;
 
 	preempt_disable();
 	epoch = dmr_epoch(s);
-	clear = !(write && READ_ONCE(s->nr_holds)) && !dmr_index_meets(s, unit, n);
-	if (clear && write)
+	if (bio_op(bio) > REQ_OP_WRITE || (write && READ_ONCE(s->nr_holds)) ||
+	    !dmr_whole(s, unit, n, &val))
+		goto slow;
+	if (val && !(dmr_val_plain(val) &&
+		     dmr_spare_usable(s, val >> DMR_VAL_IDX_SHIFT & 0xf)))
+		goto slow;
+	if (val || write)
 		this_cpu_inc(s->pcpu->inflight[epoch]);
 	preempt_enable();
-	if (!clear)
-		return dmr_map_slow(s, bio);
+	if (val)
+		return dmr_to_spare(s, bio, val, epoch);
 	return dmr_to_main(s, bio, write ? DMR_AT_MAIN : DMR_AT_READ, epoch);
+slow:
+	preempt_enable();
+	return dmr_map_slow(s, bio);
+}
+
+static noinline int dmr_map_many(struct dmr_set *s, struct bio *bio)
+{
+	return dmr_map_units(s, bio, dmr_sector_to_unit(s, bio_sectors(bio)));
+}
+
+/* The bitmap doesn't tell, or something is held. */
+static noinline int dmr_map_near(struct dmr_set *s, struct bio *bio)
+{
+	if (bio_sectors(bio) >> s->unit_shift > 1)
+		return dmr_map_many(s, bio);
+	return dmr_map_units(s, bio, 1);
 }
 
 static __always_inline int dmr_map_bio(struct dm_target *ti, struct bio *bio)
@@ -369,11 +413,14 @@ int dmr_map(struct dm_target *ti, struct bio *bio)
 	return dmr_map_bio(ti, bio);
 }
 
-/* A bio that a spare has done ended well: is it in a volatile cache there? */
-static void dmr_note_unflushed(struct dmr_set *s, struct bio *bio,
-			       const struct dmr_trip *trip)
+/*
+ * A bio that a spare has done ended well. Unless it went past the spare's
+ * volatile cache, remember that the spare needs a flush.
+ */
+static __always_inline void dmr_spare_done(struct dmr_set *s, struct bio *bio,
+					   unsigned int at)
 {
-	struct dmr_spare *sp = &s->spare[trip->at - DMR_AT_SPARE];
+	struct dmr_spare *sp = &s->spare[at - DMR_AT_SPARE];
 
 	if (op_is_write(bio_op(bio)) &&
 	    !(bio->bi_opf & (REQ_PREFLUSH | REQ_FUA)) && !READ_ONCE(sp->unflushed))
@@ -413,7 +460,7 @@ static int dmr_failed(struct dmr_set *s, struct bio *bio,
 	return DM_ENDIO_DONE;
 }
 
-/* All that isn't a read or write of main that ended well. */
+/* A bio that failed, or that we keep, or that has a record. */
 static noinline int dmr_end_slow(struct dmr_set *s, struct bio *bio,
 				 blk_status_t status)
 {
@@ -427,8 +474,23 @@ static noinline int dmr_end_slow(struct dmr_set *s, struct bio *bio,
 	if (status)
 		return dmr_failed(s, bio, &trip, status);
 	if (trip.at >= DMR_AT_SPARE)
-		dmr_note_unflushed(s, bio, &trip);
+		dmr_spare_done(s, bio, trip.at);
 	this_cpu_inc(s->pcpu->done[op_is_write(bio_op(bio))]);
+	return DM_ENDIO_DONE;
+}
+
+/* All that isn't a read or write of main that ended well. */
+static noinline int dmr_end_other(struct dmr_set *s, struct bio *bio,
+				  blk_status_t status)
+{
+	struct dmr_pcpu __percpu *pcpu = s->pcpu;
+	unsigned long tag = dmr_tag_get(bio);
+
+	if (status || dmr_tag_at(tag) >= DMR_AT_US)
+		return dmr_end_slow(s, bio, status);
+	dmr_spare_done(s, bio, dmr_tag_at(tag));
+	this_cpu_dec(pcpu->inflight[dmr_tag_epoch(tag)]);
+	this_cpu_inc(pcpu->done[op_is_write(bio_op(bio))]);
 	return DM_ENDIO_DONE;
 }
 
@@ -448,7 +510,7 @@ int dmr_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 	struct dmr_pcpu __percpu *pcpu = t->set->pcpu;
 
 	if (unlikely(*error || dmr_tag_at(tag) > DMR_AT_MAIN))
-		return dmr_end_slow(t->set, bio, *error);
+		return dmr_end_other(t->set, bio, *error);
 	if (dmr_tag_at(tag) == DMR_AT_READ) {
 		this_cpu_inc(pcpu->done[0]);
 		return DM_ENDIO_DONE;

@@ -4,69 +4,45 @@
  */
 #include "dm-remap-region.h"
 
-#define UNIT_MASK	((1ULL << 40) - 1)
-#define IDX_SHIFT	40
-#define KIND_SHIFT	44
-#define FLAGS_SHIFT	48
-
 /* Entries that make one more word of the bitmap worth it: 21 bits for each. */
 #define WORD_ENTRIES	3
 
 u64 dmr_val(const struct dmr_entry *e)
 {
-	return (e->spare_unit & UNIT_MASK) | (u64)e->spare_idx << IDX_SHIFT |
-	       (u64)e->kind << KIND_SHIFT | (u64)e->flags << FLAGS_SHIFT;
+	return (e->spare_unit & DMR_VAL_UNIT_MASK) | (u64)e->spare_idx << DMR_VAL_IDX_SHIFT |
+	       (u64)e->kind << DMR_VAL_KIND_SHIFT |
+	       (u64)e->flags << DMR_VAL_FLAGS_SHIFT;
 }
 
 void dmr_val_entry(u64 val, u64 main_unit, struct dmr_entry *e)
 {
 	e->main_unit = main_unit;
-	e->spare_unit = val & UNIT_MASK;
-	e->spare_idx = (val >> IDX_SHIFT) & 0xf;
-	e->kind = (val >> KIND_SHIFT) & 0xf;
-	e->flags = (val >> FLAGS_SHIFT) & 0xf;
-}
-
-/* Words of the bitmap: a power of two. */
-static u32 words(u32 n)
-{
-	u32 w = 1;
-
-	while (2 * w * WORD_ENTRIES <= n && w < DMR_REGION_UNITS / 64)
-		w *= 2;
-	return w;
+	e->spare_unit = val & DMR_VAL_UNIT_MASK;
+	e->spare_idx = (val >> DMR_VAL_IDX_SHIFT) & 0xf;
+	e->kind = (val >> DMR_VAL_KIND_SHIFT) & 0xf;
+	e->flags = (val >> DMR_VAL_FLAGS_SHIFT) & 0xf;
 }
 
 u32 dmr_region_shift(u32 n)
 {
-	return DMR_REGION_SHIFT - 6 - __builtin_ctz(words(n));
+	u32 words = n / WORD_ENTRIES, log2;
+
+	/* A power of two, from one word to a bit for every unit. */
+	log2 = words ? 31 - __builtin_clz(words) : 0;
+	return log2 < DMR_MAX_SHIFT ? DMR_MAX_SHIFT - log2 : 0;
 }
 
 size_t dmr_region_bytes(u32 n)
 {
-	return words(n) * sizeof(u64) +
+	return dmr_region_words(dmr_region_shift(n)) * sizeof(u64) +
 	       (size_t)n * (sizeof(u64) + sizeof(u32) + sizeof(u16));
-}
-
-struct dmr_rview dmr_region_view(void *mem, u32 n)
-{
-	struct dmr_rview v = {
-		.n = n,
-		.shift = dmr_region_shift(n),
-		.bits = mem,
-	};
-
-	v.val = v.bits + words(n);
-	v.place = (u32 *)(v.val + n);
-	v.key = (u16 *)(v.place + n);
-	return v;
 }
 
 void dmr_region_map(const struct dmr_rview *v)
 {
 	u32 i, bit;
 
-	memset(v->bits, 0, words(v->n) * sizeof(u64));
+	memset(v->bits, 0, dmr_region_words(v->shift) * sizeof(u64));
 	for (i = 0; i < v->n; i++) {
 		bit = v->key[i] >> v->shift;
 		v->bits[bit / 64] |= 1ULL << bit % 64;
@@ -75,16 +51,7 @@ void dmr_region_map(const struct dmr_rview *v)
 
 u32 dmr_region_lower(const struct dmr_rview *v, u32 off)
 {
-	u32 lo = 0, hi = v->n, mid;
-
-	while (lo < hi) {
-		mid = lo + (hi - lo) / 2;
-		if (v->key[mid] < off)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return dmr_keys_lower(v->key, v->n, off);
 }
 
 /* Move entry @i down, in steps of @gap, to where it belongs. */
@@ -119,11 +86,8 @@ void dmr_region_sort(const struct dmr_rview *v)
 /* The value that makes the next unit part of the same run. */
 static u64 follower(u64 val)
 {
-	struct dmr_entry e;
-
-	dmr_val_entry(val, 0, &e);
 	/* A lost unit has no spare unit that could rise. */
-	return e.kind == DMR_KIND_LOST ? val : val + 1;
+	return (val >> DMR_VAL_KIND_SHIFT & 0xf) == DMR_KIND_LOST ? val : val + 1;
 }
 
 u32 dmr_region_run(const struct dmr_rview *v, u32 off, u32 max, u64 *val)
@@ -142,12 +106,12 @@ u32 dmr_region_run(const struct dmr_rview *v, u32 off, u32 max, u64 *val)
 	}
 	/* Values may be replaced under a reader: read each of them once. */
 	*val = __atomic_load_n(&v->val[i], __ATOMIC_RELAXED);
-	expect = follower(*val);
+	expect = *val;
 	for (n = 1; n < max && i + n < v->n; n++) {
+		expect = follower(expect);
 		if (v->key[i + n] != off + n ||
 		    __atomic_load_n(&v->val[i + n], __ATOMIC_RELAXED) != expect)
 			break;
-		expect = follower(expect);
 	}
 	return n;
 }

@@ -30,6 +30,14 @@
 #define DMR_REGION_UNITS	(1U << DMR_REGION_SHIFT)
 #define DMR_REGION_MASK		(DMR_REGION_UNITS - 1)
 
+/* Of a bitmap of one word. */
+#define DMR_MAX_SHIFT		(DMR_REGION_SHIFT - 6)
+
+#define DMR_VAL_UNIT_MASK	((1ULL << 40) - 1)
+#define DMR_VAL_IDX_SHIFT	40
+#define DMR_VAL_KIND_SHIFT	44
+#define DMR_VAL_FLAGS_SHIFT	48
+
 /* The place of an entry: leaf_no * 256 + slot. */
 #define DMR_PLACE(leaf, slot)	((u32)(leaf) << 8 | (slot))
 #define DMR_PLACE_LEAF(place)	((place) >> 8)
@@ -84,6 +92,20 @@ u64 dmr_val(const struct dmr_entry *e);
 void dmr_val_entry(u64 val, u64 main_unit, struct dmr_entry *e);
 
 /**
+ * dmr_val_plain() - is the data of an entry on a spare?
+ * @val: its value
+ *
+ * Context: any. Return: true for one of kind REMAP whose data is known.
+ */
+static inline bool dmr_val_plain(u64 val)
+{
+	const u64 unknown = (u64)DMR_ENTRY_UNKNOWN << DMR_VAL_FLAGS_SHIFT;
+	const u64 kind = 0xfULL << DMR_VAL_KIND_SHIFT;
+
+	return (val & (kind | unknown)) == (u64)DMR_KIND_REMAP << DMR_VAL_KIND_SHIFT;
+}
+
+/**
  * dmr_region_shift() - how fine the bitmap of a region is
  * @n: number of entries
  *
@@ -99,14 +121,29 @@ u32 dmr_region_shift(u32 n);
  */
 size_t dmr_region_bytes(u32 n);
 
+/* Words of a bitmap. */
+static inline u32 dmr_region_words(u32 shift)
+{
+	return 1U << (DMR_MAX_SHIFT - shift);
+}
+
 /**
  * dmr_region_view() - lay the arrays out in memory, the bitmap first
  * @mem: dmr_region_bytes(@n) bytes, aligned to 8
  * @n: number of entries
+ * @shift: dmr_region_shift() of @n
  *
  * Context: any. Return: the view.
  */
-struct dmr_rview dmr_region_view(void *mem, u32 n);
+static inline struct dmr_rview dmr_region_view(void *mem, u32 n, u32 shift)
+{
+	struct dmr_rview v = { .n = n, .shift = shift, .bits = mem };
+
+	v.val = v.bits + dmr_region_words(shift);
+	v.place = (u32 *)(v.val + n);
+	v.key = (u16 *)(v.place + n);
+	return v;
+}
 
 /**
  * dmr_region_map() - fill the bitmap in
@@ -131,6 +168,49 @@ static inline bool dmr_region_far(const u64 *bits, u32 shift, u64 first, u64 las
 	u32 bit = (first & DMR_REGION_MASK) >> shift;
 
 	return !((first ^ last) >> shift) && !(bits[bit / 64] >> bit % 64 & 1);
+}
+
+/* The first of some rising keys that is not below @off, @n when all are. */
+static inline u32 dmr_keys_lower(const u16 *key, u32 n, u32 off)
+{
+	u32 lo = 0, hi = n, mid;
+
+	while (lo < hi) {
+		mid = (lo + hi) / 2;
+		if (key[mid] < off)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/**
+ * dmr_region_whole() - is a range as a whole without entries, or on a spare?
+ * @v: the region
+ * @off: offset of its first unit in the region
+ * @n: its number of units, at least 1
+ * @val: 0, or the value of the first unit: those of the others rise by one
+ *
+ * Context: any. Return: false when it is neither; @val means nothing then.
+ */
+static inline bool dmr_region_whole(const struct dmr_rview *v, u32 off, u32 n,
+				    u64 *val)
+{
+	u32 i = dmr_keys_lower(v->key, v->n, off), k;
+
+	*val = 0;
+	if (i == v->n || v->key[i] >= off + n)
+		return true;
+	if (v->key[i] != off)
+		return false;
+	/* Values may be replaced under a reader: read each of them once. */
+	*val = __atomic_load_n(&v->val[i], __ATOMIC_RELAXED);
+	for (k = 1; k < n; k++)
+		if (i + k == v->n || v->key[i + k] != off + k ||
+		    __atomic_load_n(&v->val[i + k], __ATOMIC_RELAXED) != *val + k)
+			return false;
+	return true;
 }
 
 /**

@@ -413,7 +413,12 @@ int dmr_index_init(struct dmr_set *s);
 void dmr_index_exit(struct dmr_set *s);
 u64 dmr_index_run(struct dmr_set *s, u64 unit, u64 max, u64 *val);
 
-bool dmr_index_meets(struct dmr_set *s, u64 unit, u64 n);
+static __always_inline struct dmr_rview dmr_rview(struct dmr_region *r)
+{
+	if (!r)
+		return (struct dmr_rview){ .n = 0 };
+	return dmr_region_view(r->mem, r->n, r->shift);
+}
 
 /*
  * Is there surely no entry in the range of a bio? One that crosses regions is not

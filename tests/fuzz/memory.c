@@ -72,6 +72,11 @@ static u64 follower(u64 val)
 	return e.kind == DMR_KIND_REMAP ? val + 1 : val;
 }
 
+static struct dmr_rview new_view(u32 n)
+{
+	return dmr_region_view(get_memory(dmr_region_bytes(n)), n, dmr_region_shift(n));
+}
+
 static void check_run(const struct dmr_rview *v, const struct model *m, u32 off,
 		      u32 max)
 {
@@ -109,7 +114,7 @@ static void check_region(const struct dmr_rview *v, const struct model *m)
 void fuzz_region(struct input in, struct input body)
 {
 	struct model *m = calloc(1, sizeof(*m));
-	struct dmr_rview v = dmr_region_view(get_memory(dmr_region_bytes(0)), 0), next;
+	struct dmr_rview v = new_view(0), next;
 	struct dmr_change c[BATCH_CHANGES];
 	u32 batch, n, off, max;
 
@@ -118,7 +123,7 @@ void fuzz_region(struct input in, struct input body)
 	for (batch = 0; batch < BATCHES && body.left; batch++) {
 		n = take_changes(&body, c, m);
 		max = dmr_region_merged(&v, c, n);
-		next = dmr_region_view(get_memory(dmr_region_bytes(max)), max);
+		next = new_view(max);
 		dmr_region_merge(&next, &v, c, n);
 		dmr_region_map(&next);
 		free(v.bits);

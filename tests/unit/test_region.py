@@ -42,7 +42,10 @@ def regions():
 
 def view(model):
     memory = ffi.new("u64[]", max(1, -(-lib.dmr_region_bytes(len(model)) // 8)))
-    v = ffi.new("struct dmr_rview *", lib.dmr_region_view(memory, len(model)))
+    v = ffi.new(
+        "struct dmr_rview *",
+        lib.dmr_region_view(memory, len(model), lib.dmr_region_shift(len(model))),
+    )
     for i, off in enumerate(sorted(model)):
         v.key[i], (v.val[i], v.place[i]) = off, model[off]
     lib.dmr_region_map(v)
@@ -181,7 +184,7 @@ def test_merge_is_like_updating_a_dictionary(model, changes):
     assert n == len(expected)
     # exactly the memory that is asked for
     memory = ffi.new("char[]", max(1, lib.dmr_region_bytes(n)))
-    new = ffi.new("struct dmr_rview *", lib.dmr_region_view(memory, n))
+    new = ffi.new("struct dmr_rview *", lib.dmr_region_view(memory, n, lib.dmr_region_shift(n)))
     lib.dmr_region_merge(new, v, c, len(changes))
     assert contents(new) == expected
     assert list(contents(new)) == sorted(expected)
@@ -195,7 +198,7 @@ def test_merge_is_like_updating_a_dictionary(model, changes):
 def test_sort_orders_all_three_arrays_together(keys, random):
     n = len(keys)
     memory = ffi.new("u64[]", max(1, -(-lib.dmr_region_bytes(n) // 8)))
-    v = ffi.new("struct dmr_rview *", lib.dmr_region_view(memory, n))
+    v = ffi.new("struct dmr_rview *", lib.dmr_region_view(memory, n, lib.dmr_region_shift(n)))
     entries = [(key, random.getrandbits(64), random.getrandbits(32)) for key in keys]
     for i, (key, val, place) in enumerate(entries):
         v.key[i], v.val[i], v.place[i] = key, val, place
