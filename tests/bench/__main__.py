@@ -27,7 +27,7 @@ def main() -> int:
     commands = parser.add_subparsers(required=True)
     run = commands.add_parser("run", help="measure, and compare with dm-linear and with the goals")
     run.set_defaults(function=_run)
-    run.add_argument("--rounds", type=int, default=plan.ROUNDS, help="the median is of so many")
+    run.add_argument("--rounds", type=_rounds, default=plan.ROUNDS, help="how many of them count")
     run.add_argument("--part", choices=measuring.PARTS, help="only this part")
     run.add_argument("--markdown", action="store_true", help="print tables for documents")
     run.add_argument("--output", type=Path, default=paths.BUILD / "bench.json")
@@ -57,6 +57,13 @@ def main() -> int:
     except (VMError, BaselineError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+
+
+def _rounds(word: str) -> int:
+    rounds = int(word)
+    if rounds < 4:
+        raise argparse.ArgumentTypeError("fewer than 4 rounds have no quartiles")
+    return rounds
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -11,8 +11,8 @@
  * "nowait" is io_uring with RWF_NOWAIT, "polled" is io_uring with IORING_SETUP_IOPOLL.
  *
  * In every round each device gets <count> I/Os, at the same offsets, in its first <bytes> if that is
- * given; a round starts with another device than the one before. Round 0 warms up and is not
- * reported. Random I/O leaves every other block alone: there remaps can be that it shall not meet.
+ * given; a round starts with any of them, so that no device is the one that the clock interrupts
+ * whenever a round is as long as its period. Round 0 warms up and is not reported. Random I/O leaves every other block alone: there remaps can be that it shall not meet.
  * With a <file> random I/O goes to the offsets in it (bytes, 64 bits each): to the n-th of one file
  * when it goes to the n-th of another.
  * Output: a line "<round> <device, from 0> <ticks per I/O> <refused>" for each; <refused> I/Os came
@@ -85,6 +85,12 @@ static uint64_t ticks(void)
 	return (uint64_t)high << 32 | low;
 }
 
+static uint64_t next_random(uint64_t *state)
+{
+	*state = *state * 6364136223846793005ull + 1442695040888963407ull;
+	return *state >> 24;
+}
+
 static off_t next_offset(const struct workload *w, const struct device *d, struct cursor *c)
 {
 	uint64_t block;
@@ -92,8 +98,7 @@ static off_t next_offset(const struct workload *w, const struct device *d, struc
 	if (w->sequential) {
 		block = c->next++ % d->blocks;
 	} else {
-		c->random = c->random * 6364136223846793005ull + 1442695040888963407ull;
-		block = (c->random >> 24) % d->blocks;
+		block = next_random(&c->random) % d->blocks;
 		if (d->offsets)
 			return d->offsets[block];
 		block &= ~1ull;
@@ -182,12 +187,14 @@ static double run_round(struct workload *w, const struct device *d, unsigned lon
 static void run_rounds(struct workload *w, const struct device *devices, unsigned int n)
 {
 	unsigned long round, refused;
-	unsigned int i, at;
+	unsigned int i, at, first;
+	uint64_t random = 1;
 	double result;
 
 	for (round = 0; round <= w->rounds; round++) {
+		first = next_random(&random) % n;
 		for (i = 0; i < n; i++) {
-			at = (round + i) % n;
+			at = (first + i) % n;
 			result = run_round(w, &devices[at], round, &refused);
 			if (round)
 				printf("%lu %u %.3f %lu\n", round, at, result, refused);

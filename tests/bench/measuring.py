@@ -16,20 +16,19 @@ from tests.vm import paths
 from tests.vm.kernels import Kernel
 from tests.vm.qemu import VM
 
-# What a gate can afford; it is compared with a baseline of the same effort only.
+# What a gate can afford.
 SHORT_WORKLOADS = (*plan.BASIC, *plan.NOWAIT[-2:], *plan.SEQUENTIAL[:2])
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured: medians of so many rounds, of `count` I/Os or what the workload has."""
+    """How much is measured: so many rounds of these workloads."""
 
     rounds: int
     workloads: Sequence[plan.Workload]
-    count: int | None = None
 
 
-SHORT = Effort(rounds=3, workloads=SHORT_WORKLOADS, count=1000)
+SHORT = Effort(rounds=25, workloads=SHORT_WORKLOADS)
 
 
 def io(
@@ -67,7 +66,7 @@ def _rows(
     if not cases:
         return []
     words = [word for case in cases for word in (case.linear_word, case.own_word)]
-    samples = guest.measure(vm, words, workload, effort.rounds, effort.count)
+    samples = guest.measure(vm, words, workload, effort.rounds)
     return rows_of(kernel.series, workload, cases, samples)
 
 

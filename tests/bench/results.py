@@ -16,8 +16,10 @@ from tests.bench.scale.figures import Figure
 class Row:
     """What one case takes for one workload on one kernel.
 
-    `insns` and `insns_linear` are medians of instructions per I/O over the rounds, `ratio` is the
-    median of the ratios of single rounds, and `spread` is the largest of those less the smallest.
+    `insns` and `insns_linear` are instructions per I/O: the lower quartile over the rounds, since
+    what interrupts a round only adds to it. `ratio` is the one by the other. `spread` tells how
+    near the rounds of that quarter are to each other: their largest possible ratio less their
+    smallest.
     """
 
     kernel: str
@@ -60,17 +62,23 @@ def rows_of(
 
 
 def _row(kernel: str, case: str, workload: str, own: Samples, linear: Samples) -> Row:
-    pairs = zip(own.instructions, linear.instructions, strict=True)
-    ratios = [a / b for a, b in pairs]
+    least, insns = _quarter(own)
+    least_linear, insns_linear = _quarter(linear)
     return Row(
         kernel=kernel,
         case=case,
         workload=workload,
-        insns=round(statistics.median(own.instructions), 1),
-        insns_linear=round(statistics.median(linear.instructions), 1),
-        ratio=round(statistics.median(ratios), 5),
-        spread=round(max(ratios) - min(ratios), 5),
+        insns=round(insns, 1),
+        insns_linear=round(insns_linear, 1),
+        ratio=round(insns / insns_linear, 5),
+        spread=round(insns / least_linear - least / insns_linear, 5),
     )
+
+
+def _quarter(samples: Samples) -> tuple[float, float]:
+    """The least instructions of all rounds, and those that a quarter of them don't exceed."""
+    quartiles = statistics.quantiles(samples.instructions, method="inclusive")
+    return min(samples.instructions), quartiles[0]
 
 
 def write(results: Sequence[Result], path: Path) -> None:

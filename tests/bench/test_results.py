@@ -20,17 +20,17 @@ def row(case: str, workload: str, ratio: float) -> Row:
     return Row("6.12", case, workload, 7000 * ratio, 7000, ratio, 0.0001)
 
 
-def test_ratios_are_of_single_rounds_and_their_median_counts() -> None:
-    own = Samples([105.0, 110.0, 300.0], [0, 0, 0])
-    linear = Samples([100.0, 100.0, 200.0], [0, 0, 0])
+def test_rounds_that_were_interrupted_dont_count() -> None:
+    own = Samples([105.0, 900.0, 110.0, 900.0, 104.0], [0] * 5)
+    linear = Samples([100.0, 900.0, 900.0, 100.0, 96.0], [0] * 5)
 
     (found,) = results.rows_of(
         "6.12", PSYNC, [EMPTY], {EMPTY.own_word: own, EMPTY.linear_word: linear}
     )
 
-    # 1.05, 1.10, 1.50
-    assert (found.ratio, found.spread) == (1.1, 0.45)
-    assert (found.insns, found.insns_linear) == (110.0, 100.0)
+    assert (found.insns, found.insns_linear, found.ratio) == (105.0, 100.0, 1.05)
+    # 105 / 96 less 104 / 100.
+    assert found.spread == 0.05375
 
 
 @pytest.mark.parametrize(
