@@ -126,7 +126,7 @@ endif
 
 # A narrowed run leaves lint, fuzzing, power cuts and the benchmark out, and a suite may have no matching
 # test; the sum must have one.
-STEPS := $(if $(TESTS),,lint) test-unit test-unit-asan $(if $(TESTS),,test-fuzz) test-kernel \
+STEPS := $(if $(TESTS),,lint) test-unit test-unit-asan $(if $(TESTS),,test-fuzz) test-layout test-kernel \
 	$(if $(TESTS),,test-crash bench-check)
 no_match_is_fine := $(if $(TESTS),|| [ $$? = 5 ])
 
@@ -172,6 +172,14 @@ fuzz: setup ## fuzz the pure C of the kernel module (SECONDS=60); what it finds 
 .PHONY: fuzz-corpus
 fuzz-corpus: setup ## make tests/fuzz/corpus anew (SECONDS=60)
 	@$(PYTHON) -m tests.fuzz corpus --seconds $(SECONDS)
+
+.PHONY: test-layout
+test-layout: setup ## check what processors share in the module of each of KERNELS; dumps it to build/layout
+	@for kver in $(foreach series,$(KERNELS),$(call release,$(series))); do \
+		$(MAKE) --no-print-directory build/module/$$kver/kernel/dm-remap.ko KVER=$$kver || exit; \
+	done
+	@KERNELS='$(KERNELS)' $(PYTEST) tests/layout $(if $(TESTS),-k '$(TESTS)') \
+		--junit-xml build/junit/layout.xml -o junit_suite_name=layout $(no_match_is_fine)
 
 .PHONY: test-kernel
 test-kernel: setup ## run the kernel tests in a VM for each of KERNELS
@@ -250,5 +258,5 @@ bench-check: setup ## compare a short form of bench with tests/bench/baseline.js
 .PHONY: clean
 clean: ## remove what was built; the packages of make setup and build/venv stay
 	rm -rf build/module build/release build/bench build/bench*.json build/junit build/log build/lib build/temp.* build/bdist.*
-	rm -rf build/vm build/mistakes build/crash build/crash.json build/fuzz build/demo build/demo.json build/ruff
+	rm -rf build/vm build/mistakes build/crash build/crash.json build/layout build/fuzz build/demo build/demo.json build/ruff
 	rm -rf build/mypy *.egg-info kernel/dm-remap.ko

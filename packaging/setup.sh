@@ -23,9 +23,11 @@ readonly packages=(
 	python3-venv python3-dev python3-bpfcc libdevmapper-dev
 	# lint and fuzzing
 	clang libclang-rt-dev llvm sparse linux-source-6.12
+	# the layout of structures
+	dwarves
 )
 readonly programs=(gcc make patch sysctl mkfs.ext4 qemu-system-x86_64 busybox modprobe zstd dmsetup fio clang
-	llvm-symbolizer sparse)
+	llvm-symbolizer sparse pahole)
 # what a kernel is compiled with
 readonly debug_packages=(bc bison flex libelf-dev libssl-dev)
 
