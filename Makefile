@@ -236,6 +236,11 @@ build/bench/bench-%: tests/bench/%.c
 	@mkdir -p $(@D)
 	@gcc -O2 -Wall -Wextra -Werror -static -o $@ $< -luring
 
+# The module's own code, in a program.
+build/bench/bench-alloc: tests/bench/alloc.c kernel/dm-remap-alloc.c kernel/dm-remap-alloc.h
+	@mkdir -p $(@D)
+	@gcc -O2 -Wall -Wextra -Werror -static -o $@ $(filter %.c,$^)
+
 .PHONY: bench-build
 bench-build:
 	@$(MAKE) --no-print-directory -s $(bench_programs)

@@ -1,4 +1,4 @@
-"""The machine that is measured in: one processor, a clock that counts instructions."""
+"""The machine that is measured in: its clock counts instructions."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +15,9 @@ PROGRAMS = {
     "/bin/bench-remap": paths.BUILD / "bench" / "bench-remap",
     "/bin/bench-scale": paths.BUILD / "bench" / "bench-scale",
     "/bin/bench-table": paths.BUILD / "bench" / "bench-table",
+    "/bin/bench-smp": paths.BUILD / "bench" / "bench-smp",
+    "/bin/bench-alloc": paths.BUILD / "bench" / "bench-alloc",
+    "/bin/bench-spares": paths.BUILD / "bench" / "bench-spares",
 }
 
 MODULES = ("null_blk", "dm-mod", "dm-flakey")
@@ -40,10 +43,13 @@ def start(
     extra_args: Iterable[str] = (),
     modules: Sequence[str] = (),
     module: Path | None = None,
+    smp: int = 1,
+    append: str = "",
 ) -> VM:
     """Start the machine without devices but `disks`, with null_blk and dm-remap loaded.
 
     `modules` are loaded, too; `module` takes the place of the dm-remap that `make module` built.
+    The machine has `smp` processors, and gets `append` on the kernel's command line.
     """
     module = module or paths.module(kernel.release)
     for path in (module, *PROGRAMS.values()):
@@ -62,10 +68,10 @@ def start(
         root="initramfs",
         initrd=initrd,
         disks=disks,
-        smp=1,
+        smp=smp,
         memory="1G",
         icount=True,
-        append=_COMMAND_LINE,
+        append=f"{_COMMAND_LINE} {append}",
         # The last -cpu counts.
         extra_args=["-cpu", _CPU, *extra_args],
     )

@@ -1,0 +1,1 @@
+"""Several processors at once: does dm-remap scale as dm-linear does?"""
