@@ -12,6 +12,12 @@ from tests.bench.scale import guest as scale_guest
 from tests.bench.scale import image
 from tests.bench.scale.figures import Figure, figures_of
 from tests.bench.scale.plan import GEOMETRIES, MILLION
+from tests.bench.smp import guest as smp_guest
+from tests.bench.smp import plan as smp_plan
+from tests.bench.smp.figures import scaling_of
+from tests.bench.spares import guest as spares_guest
+from tests.bench.spares import plan as spares_plan
+from tests.bench.spares.figures import allocations_of, throughputs_of
 from tests.vm import paths
 from tests.vm.kernels import Kernel
 from tests.vm.qemu import VM
@@ -104,6 +110,32 @@ def _beside(kernel: Kernel, made: devices.Tables, size: int, rounds: int) -> Ite
         yield from others.measure(kernel, made, size, rounds)
 
 
+def several_processors(kernels: Sequence[Kernel], rounds: int) -> list[Result]:
+    """Compare how dm-remap and dm-linear scale."""
+    results: list[Result] = []
+    for kernel in kernels:
+        with progress(kernel.release) as step:
+            for cpus in smp_plan.CPUS:
+                step(f"{cpus} processors")
+                for workload, measured in smp_guest.measure(kernel, cpus, rounds):
+                    results.append(scaling_of(kernel.series, cpus, workload.name, measured))
+                    step(f"{cpus} processors, {workload.name} measured")
+    return results
+
+
+def spares(kernels: Sequence[Kernel]) -> list[Result]:
+    """Measure allocations of spare units, and writes to several spares."""
+    results: list[Result] = []
+    for kernel in kernels:
+        with progress(kernel.release) as step, guest.start(kernel) as vm:
+            step("allocating spare units")
+            results += allocations_of(kernel.series, spares_guest.allocations(vm))
+            for kind in spares_plan.KINDS:
+                step(f"writing to {kind.name} spares")
+                results += throughputs_of(kernel.series, list(spares_guest.writes(vm, kind)))
+    return results
+
+
 def _whole_io(kernels: Sequence[Kernel], rounds: int) -> list[Result]:
     return io(kernels, Effort(rounds, plan.WORKLOADS), count_inline=True)
 
@@ -113,4 +145,6 @@ PARTS: Mapping[str, Callable[[Sequence[Kernel], int], list[Result]]] = {
     "io": _whole_io,
     "scale": lambda kernels, _: scale(kernels),
     "others": beside_others,
+    "smp": several_processors,
+    "spares": lambda kernels, _: spares(kernels),
 }

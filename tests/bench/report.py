@@ -10,6 +10,10 @@ from tests.bench.results import Result, Row
 from tests.bench.scale import report as scale_report
 from tests.bench.scale.figures import Figure
 from tests.bench.sheet import Cell, Sheet
+from tests.bench.smp import report as smp_report
+from tests.bench.smp.figures import Scaling
+from tests.bench.spares import report as spares_report
+from tests.bench.spares.figures import Allocation, Throughput
 from tests.bench.trace import Profile
 
 console = Console()
@@ -88,6 +92,9 @@ def _sheets(
         if counts:
             yield _of_counts(kernel, counts)
         yield from scale_report.sheets([f for f in own if isinstance(f, Figure)])
+        yield from smp_report.sheets([f for f in own if isinstance(f, Scaling)])
+        yield from spares_report.of_allocations([f for f in own if isinstance(f, Allocation)])
+        yield from spares_report.of_throughputs([f for f in own if isinstance(f, Throughput)])
 
 
 def _long(kernel: str, rows: Sequence[Row]) -> Sheet:

@@ -10,6 +10,8 @@ from tests.bench import plan
 from tests.bench.guest import Samples
 from tests.bench.inline import Count
 from tests.bench.scale.figures import Figure
+from tests.bench.smp.figures import Scaling
+from tests.bench.spares.figures import Allocation, Throughput
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Row:
         )
 
 
-Result = Row | Count | Figure
+Result = Row | Count | Figure | Scaling | Allocation | Throughput
 
 
 def rows_of(
@@ -84,7 +86,8 @@ def _quarter(samples: Samples) -> tuple[float, float]:
 def write(results: Sequence[Result], path: Path) -> None:
     """Write bench.json, a list.
 
-    Rows have a "ratio", counts a "count", and figures a "value".
+    Rows have a "case", counts a "count", figures a "value", scalings "cpus", allocations a
+    "pattern", throughputs "spares".
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = ",\n".join("  " + json.dumps(asdict(result)) for result in results)
