@@ -450,6 +450,7 @@ int dmr_load(struct dmr_set *s, struct dmr_table *t, struct dmr_found *found)
 		return r;
 	memcpy(s->uuid, ref->set_uuid, DMR_UUID_LEN);
 	s->unit_shift = ref->unit_shift;
+	s->unit_bytes = DMR_SECTOR_SIZE << ref->unit_shift;
 	s->nr_units = dmr_main_units(ref);
 	s->nr_leaves = ref->nr_leaves;
 	r = place_spares(s, t, found, ref);

@@ -285,14 +285,26 @@ static __always_inline int dmr_to_main(struct dmr_set *s, struct bio *bio,
 	return DM_MAPIO_REMAPPED;
 }
 
+/*
+ * A bio whose data is all on a spare: there as it is, or the slow path, as for
+ * what depends on what the spare can do. Called like dmr_map_units().
+ */
 static __always_inline int dmr_to_spare(struct dmr_set *s, struct bio *bio,
 					u64 val, unsigned int epoch)
 {
 	unsigned int idx = val >> DMR_VAL_IDX_SHIFT & 0xf;
+	struct dmr_spare *sp = &s->spare[idx];
 
+	if (!dmr_val_plain(val) || !READ_ONCE(sp->present) ||
+	    (bio_op(bio) != REQ_OP_READ && bio_op(bio) != REQ_OP_WRITE)) {
+		preempt_enable();
+		return dmr_map_slow(s, bio);
+	}
+	this_cpu_inc(s->pcpu->inflight[epoch]);
+	preempt_enable();
 	dmr_tag_set(bio, &bio->bi_iter, DMR_AT_SPARE + idx, epoch);
 	bio->bi_iter.bi_sector = dmr_unit_to_sector(s, val & DMR_VAL_UNIT_MASK);
-	bio_set_dev(bio, s->spare[idx].bdev);
+	bio_set_dev(bio, sp->bdev);
 	return DM_MAPIO_REMAPPED;
 }
 
@@ -309,30 +321,26 @@ static __always_inline bool dmr_whole(struct dmr_set *s, u64 unit, u32 n, u64 *v
 	return dmr_region_whole(&v, off, n, val);
 }
 
-/* A bio of @n units that as a whole goes to main or to a spare; or the slow path. */
+/*
+ * A bio of @n units that as a whole goes to main or to a spare; or the slow path.
+ * Preemption is disabled; it is not when this returns.
+ */
 static __always_inline int dmr_map_units(struct dmr_set *s, struct bio *bio, u32 n)
 {
 	u64 unit = dmr_sector_to_unit(s, bio->bi_iter.bi_sector), val;
 	bool write = op_is_write(bio_op(bio));
-	unsigned int epoch;
+	unsigned int epoch = dmr_epoch(s);
 
-	preempt_disable();
-	epoch = dmr_epoch(s);
-	if (bio_op(bio) > REQ_OP_WRITE || (write && READ_ONCE(s->nr_holds)) ||
-	    !dmr_whole(s, unit, n, &val))
-		goto slow;
-	if (val && !(dmr_val_plain(val) &&
-		     dmr_spare_usable(s, val >> DMR_VAL_IDX_SHIFT & 0xf)))
-		goto slow;
-	if (val || write)
-		this_cpu_inc(s->pcpu->inflight[epoch]);
-	preempt_enable();
+	if ((write && READ_ONCE(s->nr_holds)) || !dmr_whole(s, unit, n, &val)) {
+		preempt_enable();
+		return dmr_map_slow(s, bio);
+	}
 	if (val)
 		return dmr_to_spare(s, bio, val, epoch);
-	return dmr_to_main(s, bio, write ? DMR_AT_MAIN : DMR_AT_READ, epoch);
-slow:
+	if (write)
+		this_cpu_inc(s->pcpu->inflight[epoch]);
 	preempt_enable();
-	return dmr_map_slow(s, bio);
+	return dmr_to_main(s, bio, write ? DMR_AT_MAIN : DMR_AT_READ, epoch);
 }
 
 static noinline int dmr_map_many(struct dmr_set *s, struct bio *bio)
@@ -340,10 +348,10 @@ static noinline int dmr_map_many(struct dmr_set *s, struct bio *bio)
 	return dmr_map_units(s, bio, dmr_sector_to_unit(s, bio_sectors(bio)));
 }
 
-/* The bitmap doesn't tell, or something is held. */
+/* The bitmap doesn't tell, or something is held. Called like dmr_map_units(). */
 static noinline int dmr_map_near(struct dmr_set *s, struct bio *bio)
 {
-	if (bio_sectors(bio) >> s->unit_shift > 1)
+	if (bio->bi_iter.bi_size > dmr_unit_bytes(s))
 		return dmr_map_many(s, bio);
 	return dmr_map_units(s, bio, 1);
 }
@@ -353,7 +361,6 @@ static __always_inline int dmr_map_bio(struct dm_target *ti, struct bio *bio)
 	struct dmr_table *t = ti->private;
 	struct dmr_set *s = t->set;
 	unsigned int epoch;
-	bool clear;
 
 	if (unlikely(bio->bi_opf & REQ_PREFLUSH))
 		return dmr_map_flush(t, bio);
@@ -363,20 +370,17 @@ static __always_inline int dmr_map_bio(struct dm_target *ti, struct bio *bio)
 	if (!op_is_write(bio_op(bio))) {
 		if (READ_ONCE(s->busy)) {
 			preempt_disable();
-			clear = dmr_index_clear(s, &bio->bi_iter);
-			preempt_enable();
-			if (!clear)
+			if (!dmr_index_clear(s, &bio->bi_iter))
 				return dmr_map_near(s, bio);
+			preempt_enable();
 		}
 		return dmr_to_main(s, bio, DMR_AT_READ, 0);
 	}
 	preempt_disable();
 	epoch = dmr_epoch(s);
 	if (READ_ONCE(s->busy) && (READ_ONCE(s->nr_holds) ||
-				   !dmr_index_clear(s, &bio->bi_iter))) {
-		preempt_enable();
+				   !dmr_index_clear(s, &bio->bi_iter)))
 		return dmr_map_near(s, bio);
-	}
 	this_cpu_inc(s->pcpu->inflight[epoch]);
 	preempt_enable();
 	return dmr_to_main(s, bio, DMR_AT_MAIN, epoch);
@@ -414,16 +418,15 @@ int dmr_map(struct dm_target *ti, struct bio *bio)
 }
 
 /*
- * A bio that a spare has done ended well. Unless it went past the spare's
- * volatile cache, remember that the spare needs a flush.
+ * A write to a spare ended well. Unless it went past the spare's volatile cache,
+ * remember that the spare needs a flush.
  */
-static __always_inline void dmr_spare_done(struct dmr_set *s, struct bio *bio,
-					   unsigned int at)
+static __always_inline void dmr_spare_written(struct dmr_set *s, struct bio *bio,
+					      unsigned int at)
 {
 	struct dmr_spare *sp = &s->spare[at - DMR_AT_SPARE];
 
-	if (op_is_write(bio_op(bio)) &&
-	    !(bio->bi_opf & (REQ_PREFLUSH | REQ_FUA)) && !READ_ONCE(sp->unflushed))
+	if (!(bio->bi_opf & (REQ_PREFLUSH | REQ_FUA)) && !READ_ONCE(sp->unflushed))
 		WRITE_ONCE(sp->unflushed, true);
 }
 
@@ -464,6 +467,7 @@ static int dmr_failed(struct dmr_set *s, struct bio *bio,
 static noinline int dmr_end_slow(struct dmr_set *s, struct bio *bio,
 				 blk_status_t status)
 {
+	bool write = op_is_write(bio_op(bio));
 	struct dmr_trip trip;
 
 	if (dmr_tag_at(dmr_tag_get(bio)) == DMR_AT_US)
@@ -473,9 +477,9 @@ static noinline int dmr_end_slow(struct dmr_set *s, struct bio *bio,
 		this_cpu_dec(s->pcpu->inflight[trip.epoch]);
 	if (status)
 		return dmr_failed(s, bio, &trip, status);
-	if (trip.at >= DMR_AT_SPARE)
-		dmr_spare_done(s, bio, trip.at);
-	this_cpu_inc(s->pcpu->done[op_is_write(bio_op(bio))]);
+	if (write && trip.at >= DMR_AT_SPARE)
+		dmr_spare_written(s, bio, trip.at);
+	this_cpu_inc(s->pcpu->done[write]);
 	return DM_ENDIO_DONE;
 }
 
@@ -484,13 +488,15 @@ static noinline int dmr_end_other(struct dmr_set *s, struct bio *bio,
 				  blk_status_t status)
 {
 	struct dmr_pcpu __percpu *pcpu = s->pcpu;
+	bool write = op_is_write(bio_op(bio));
 	unsigned long tag = dmr_tag_get(bio);
 
 	if (status || dmr_tag_at(tag) >= DMR_AT_US)
 		return dmr_end_slow(s, bio, status);
-	dmr_spare_done(s, bio, dmr_tag_at(tag));
+	if (write)
+		dmr_spare_written(s, bio, dmr_tag_at(tag));
 	this_cpu_dec(pcpu->inflight[dmr_tag_epoch(tag)]);
-	this_cpu_inc(pcpu->done[op_is_write(bio_op(bio))]);
+	this_cpu_inc(pcpu->done[write]);
 	return DM_ENDIO_DONE;
 }
 

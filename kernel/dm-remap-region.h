@@ -99,10 +99,8 @@ void dmr_val_entry(u64 val, u64 main_unit, struct dmr_entry *e);
  */
 static inline bool dmr_val_plain(u64 val)
 {
-	const u64 unknown = (u64)DMR_ENTRY_UNKNOWN << DMR_VAL_FLAGS_SHIFT;
-	const u64 kind = 0xfULL << DMR_VAL_KIND_SHIFT;
-
-	return (val & (kind | unknown)) == (u64)DMR_KIND_REMAP << DMR_VAL_KIND_SHIFT;
+	/* the lowest flag, DMR_ENTRY_UNKNOWN, lies above the kind */
+	return (val >> DMR_VAL_KIND_SHIFT & 0x1f) == DMR_KIND_REMAP;
 }
 
 /**
@@ -170,11 +168,29 @@ static inline bool dmr_region_far(const u64 *bits, u32 shift, u64 first, u64 las
 	return !((first ^ last) >> shift) && !(bits[bit / 64] >> bit % 64 & 1);
 }
 
-/* The first of some rising keys that is not below @off, @n when all are. */
+/**
+ * dmr_keys_lower() - the first of some rising keys that is not below an offset
+ * @key: the keys
+ * @n: their number
+ * @off: the offset, below DMR_REGION_UNITS
+ *
+ * Most are near the place that they would have if all were spread evenly: it is
+ * looked for there first, and by halves if that is in vain.
+ * Context: any. Return: its index, @n when all keys are below.
+ */
 static inline u32 dmr_keys_lower(const u16 *key, u32 n, u32 off)
 {
-	u32 lo = 0, hi = n, mid;
+	u32 hi = off * n >> DMR_REGION_SHIFT, lo = hi > 1 ? hi - 2 : 0, mid;
 
+	if (!lo || key[lo - 1] < off) {
+		for (hi = lo + 6 < n ? lo + 6 : n; lo < hi; lo++)
+			if (key[lo] >= off)
+				return lo;
+		hi = n;
+	} else {
+		hi = lo - 1;
+		lo = 0;
+	}
 	while (lo < hi) {
 		mid = (lo + hi) / 2;
 		if (key[mid] < off)
@@ -199,11 +215,10 @@ static inline bool dmr_region_whole(const struct dmr_rview *v, u32 off, u32 n,
 {
 	u32 i = dmr_keys_lower(v->key, v->n, off), k;
 
-	*val = 0;
-	if (i == v->n || v->key[i] >= off + n)
-		return true;
-	if (v->key[i] != off)
-		return false;
+	if (i == v->n || v->key[i] != off) {
+		*val = 0;
+		return i == v->n || v->key[i] >= off + n;
+	}
 	/* Values may be replaced under a reader: read each of them once. */
 	*val = __atomic_load_n(&v->val[i], __ATOMIC_RELAXED);
 	for (k = 1; k < n; k++)

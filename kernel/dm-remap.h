@@ -222,6 +222,7 @@ struct dmr_set {
 	};
 	u8 epoch;			/* under drain_lock */
 	u8 unit_shift;
+	u32 unit_bytes;
 
 	/* Nothing can be made durable any more: no writes. */
 	bool failed ____cacheline_aligned_in_smp;
@@ -360,7 +361,7 @@ static inline u64 dmr_sector_to_unit(const struct dmr_set *s, sector_t sector)
 
 static inline unsigned int dmr_unit_bytes(const struct dmr_set *s)
 {
-	return DMR_SECTOR_SIZE << s->unit_shift;
+	return s->unit_bytes;
 }
 
 /* Could this status mean a bad sector? See section 4 of the design notes. */

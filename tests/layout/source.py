@@ -31,7 +31,10 @@ _CHANGING = re.compile(
     r"mutex_\w+|down\w*|percpu_ref_\w+|kref_\w+|queue_\w+|schedule_\w+|wake_up\w*|list_\w+|bio_list_\w+)\("
 )
 # These only read at the address that they are given.
-_READING = ("READ_ONCE", "smp_load_acquire", "rcu_dereference", "rcu_dereference_check")
+_READING = (
+    *("READ_ONCE", "smp_load_acquire", "__atomic_load_n"),
+    *("rcu_dereference", "rcu_dereference_check"),
+)
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,16 @@ KERNELS = os.environ.get("KERNELS", " ".join(kernels.SERIES)).split()
 
 # The fields of struct dmr_set that are read for a bio while all is well, with remaps or without.
 # They change when a unit is remapped or a range is held, and have their cache line for themselves.
-HOT = frozenset({"main", "pcpu", "tbl", "nr_entries", "nr_holds", "busy", "epoch", "unit_shift"})
+HOT = frozenset(
+    {"main", "pcpu", "tbl", "nr_entries", "nr_holds", "busy", "epoch", "unit_shift", "unit_bytes"}
+)
 # Where no bio goes while all is well: what meets a remap or a held range, is a flush, has failed.
-SLOW = frozenset({"dmr_map_slow", "dmr_map_flush", "dmr_end_slow", "dmr_failed"})
+SLOW = frozenset(
+    {
+        *("dmr_map_slow", "dmr_map_flush", "dmr_to_spare"),
+        *("dmr_end_slow", "dmr_failed", "dmr_spare_written"),
+    }
+)
 # What those may use besides in the file of the healthy path.
 COLD = frozenset({"failed", "spare", "records"})
 

@@ -155,6 +155,17 @@ def test_runs_are_as_the_header_says(model, off, limit):
     assert length == run_model(model, off, limit)
 
 
+@given(regions(), offsets(), st.integers(1, 8))
+def test_a_range_is_whole_without_entries_or_on_a_spare(model, off, n):
+    v, _memory = view(model)
+    value = ffi.new("u64 *")
+    values = [model.get(off + i, (0, 0))[0] for i in range(n)]
+    rising = bool(values[0]) and values == [values[0] + i for i in range(n)]
+    assert lib.dmr_region_whole(v, off, n, value) == (rising or not any(values))
+    assert not any(values) or not rising or value[0] == values[0]
+    assert any(values) or not value[0]
+
+
 @given(regions(), st.integers(1, UNITS))
 def test_runs_cover_a_range_once(model, limit):
     v, _memory = view(model)
