@@ -15,7 +15,7 @@ import pytest
 
 from tests.kernel.lib.aio import Aio, Write
 from tests.kernel.lib.blockdev import SECTOR, NullBlk
-from tests.kernel.lib.directio import DirectFile, pread
+from tests.kernel.lib.directio import HUGE_PAGES, DirectFile, pread
 from tests.kernel.lib.dm import DmDevice, Linear
 from tests.kernel.lib.faults import FaultyDevice
 from tests.kernel.lib.ioctl import Partition
@@ -132,6 +132,7 @@ def writes_of(device: DmDevice) -> int:
     return int((device.sysfs / "stat").read_text().split()[4])
 
 
+@pytest.mark.skipif(not HUGE_PAGES.exists(), reason="the kernel has no huge pages")
 @pytest.mark.parametrize("bad", [0, 2048, 4095])
 def test_trap_03_bio_that_is_longer_than_its_tag_can_tell(
     dm: RemapDevice, null_blk: NullBlk, bad: int
