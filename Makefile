@@ -232,12 +232,12 @@ demo: setup ## show a dying disk with and without dm-remap, in a VM (HOST=1: on 
 
 bench_programs := $(patsubst tests/bench/%.c,build/bench/bench-%,$(wildcard tests/bench/*.c))
 
-build/bench/bench-%: tests/bench/%.c
+build/bench/bench-%: tests/bench/%.c tests/bench/bench.h
 	@mkdir -p $(@D)
 	@gcc -O2 -Wall -Wextra -Werror -static -o $@ $< -luring
 
 # The module's own code, in a program.
-build/bench/bench-alloc: tests/bench/alloc.c kernel/dm-remap-alloc.c kernel/dm-remap-alloc.h
+build/bench/bench-alloc: tests/bench/alloc.c tests/bench/bench.h kernel/dm-remap-alloc.c kernel/dm-remap-alloc.h
 	@mkdir -p $(@D)
 	@gcc -O2 -Wall -Wextra -Werror -static -o $@ $(filter %.c,$^)
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from cffi import FFI
 
-__all__ = ["PURE_PARTS", "builder", "declarations"]
+__all__ = ["PURE_PARTS", "SHARED_PART", "builder", "declarations"]
 
 ROOT = Path(__file__).resolve().parents[2]
 # Every part of the module that is compiled outside of the kernel, too.
 PURE_PARTS = ("format", "records", "alloc", "region", "health")
 # What those that encode metadata blocks share; nothing of it is bound.
-_SHARED = "block"
+SHARED_PART = "block"
 _CRC = "pyctl/format/crc32c.c"
 
 _TYPES = """
@@ -65,12 +65,13 @@ def builder(
         module,
         "".join(f'#include "{name}"\n' for name in headers),
         sources=[
-            *(str(kernel / f"dm-remap-{part}.c") for part in (_SHARED, *parts)),
+            *(str(kernel / f"dm-remap-{part}.c") for part in (SHARED_PART, *parts)),
             str(root / _CRC),
         ],
         include_dirs=[str(kernel)],
         depends=[
-            str(kernel / name) for name in ("dm-remap-pure.h", f"dm-remap-{_SHARED}.h", *headers)
+            str(kernel / name)
+            for name in ("dm-remap-pure.h", f"dm-remap-{SHARED_PART}.h", *headers)
         ],
         extra_compile_args=["-std=gnu11", "-Wall", "-Wextra", *flags],
         extra_link_args=list(flags),

@@ -4,8 +4,9 @@
  *
  *   bench-alloc <units> <samples>
  *
- * A bitmap is filled more and more, in three patterns; at each fill, so many units (samples) are allocated
- * and freed again, several times. Output: a line "<pattern> <units in use> <median ticks> <most ticks>" for each fill.
+ * A bitmap is filled more and more, in three patterns; at each fill, so many units (samples) are
+ * allocated and freed again, several times. Output: a line
+ * "<pattern> <units in use> <median ticks> <most ticks>" for each fill.
  *
  *   lowest	units are used from the first on, as they are given out
  *   random	in a random order, as they are when remaps come and go
@@ -14,9 +15,8 @@
  *
  * Under QEMU's -icount shift=0 a tick is an executed instruction.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+
+#include "bench.h"
 
 #include "../../kernel/dm-remap-alloc.h"
 
@@ -26,20 +26,6 @@
 /* In use, in thousandths of the units; after the last of them all but the samples are. */
 static const unsigned int fills[] = { 0, 500, 900, 990, 999 };
 #define NR_FILLS (sizeof(fills) / sizeof(fills[0]))
-
-static void die(const char *what)
-{
-	fprintf(stderr, "bench-alloc: %s\n", what);
-	exit(1);
-}
-
-static u64 ticks(void)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("lfence; rdtsc" : "=a"(low), "=d"(high) : : "memory");
-	return (u64)high << 32 | low;
-}
 
 static int compare(const void *a, const void *b)
 {
@@ -51,15 +37,15 @@ static int compare(const void *a, const void *b)
 /* The order in which a pattern uses units. */
 static void make_order(const char *pattern, u32 *order, u64 size)
 {
-	u64 random = 1, other, n = 0, i;
+	uint64_t random = 1;
+	u64 other, n = 0, i;
 	u32 swap;
 
 	for (i = 0; i < size; i++)
 		order[i] = i;
 	if (!strcmp(pattern, "random")) {
 		for (i = size - 1; i > 0; i--) {
-			random = random * 6364136223846793005ull + 1442695040888963407ull;
-			other = (random >> 24) % (i + 1);
+			other = next_random(&random) % (i + 1);
 			swap = order[i];
 			order[i] = order[other];
 			order[other] = swap;
@@ -100,13 +86,13 @@ static void sample(struct dmr_alloc *a, u64 *took, u64 *units, u64 n)
 		found = dmr_alloc_get(a, &units[i]);
 		this = ticks() - start - none;
 		if (!found || !dmr_alloc_test(a, units[i]) || (i && units[i] <= units[i - 1]))
-			die("an allocation went wrong");
+			die("an allocation went wrong", EINVAL);
 		if (this < took[i])
 			took[i] = this;
 	}
 	for (i = 0; i < n; i++)
 		if (!dmr_alloc_clear(a, units[i]))
-			die("a unit was free already");
+			die("a unit was free already", EINVAL);
 }
 
 /* The same allocations several times: the least of each, which no interrupt has met. */
@@ -135,7 +121,7 @@ static void run(const char *pattern, u64 size, u64 n, void *mem, u32 *order, u64
 		want = f < NR_FILLS ? size * fills[f] / 1000 : size - n;
 		while (used < want)
 			if (!dmr_alloc_set(&a, order[used++]))
-				die("a unit was used already");
+				die("a unit was used already", EINVAL);
 		report(pattern, &a, took, units, n);
 	}
 }
@@ -156,7 +142,7 @@ int main(int argc, char **argv)
 	}
 	mem = malloc(dmr_alloc_bytes(size));
 	if (!took || !units || !order || !mem)
-		die("no memory");
+		die("memory", ENOMEM);
 	/* All there, so that no page fault is counted. */
 	memset(took, 1, n * sizeof(*took));
 	memset(units, 1, n * sizeof(*units));

@@ -12,7 +12,8 @@
  *
  * In every round each device gets <count> I/Os, at the same offsets, in its first <bytes> if that is
  * given; a round starts with any of them, so that no device is the one that the clock interrupts
- * whenever a round is as long as its period. Round 0 warms up and is not reported. Random I/O leaves every other block alone: there remaps can be that it shall not meet.
+ * whenever a round is as long as its period. Round 0 warms up and is not reported. Random I/O leaves
+ * every other block alone: there remaps can be that it shall not meet.
  * With a <file> random I/O goes to the offsets in it (bytes, 64 bits each): to the n-th of one file
  * when it goes to the n-th of another.
  * Output: a line "<round> <device, from 0> <ticks per I/O> <refused>" for each; <refused> I/Os came
@@ -25,16 +26,12 @@
  * instruction, and of this program's own work for an I/O there is nothing to subtract: it is the
  * same for all devices.
  */
-#define _GNU_SOURCE
-#include <errno.h>
+#include "bench.h"
+
 #include <fcntl.h>
 #include <liburing.h>
 #include <linux/fs.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -70,26 +67,6 @@ struct cursor {
 	uint64_t next;
 	unsigned long refused;
 };
-
-static void die(const char *what, int error)
-{
-	fprintf(stderr, "bench-io: %s: %s\n", what, strerror(error));
-	exit(1);
-}
-
-static uint64_t ticks(void)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("lfence; rdtsc" : "=a"(low), "=d"(high) : : "memory");
-	return (uint64_t)high << 32 | low;
-}
-
-static uint64_t next_random(uint64_t *state)
-{
-	*state = *state * 6364136223846793005ull + 1442695040888963407ull;
-	return *state >> 24;
-}
 
 static off_t next_offset(const struct workload *w, const struct device *d, struct cursor *c)
 {

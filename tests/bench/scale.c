@@ -11,16 +11,12 @@
  *   bench-scale together <device> <bytes> <offset> <distance> <count>
  *       the same writes, all submitted at once; prints the ticks until the last has ended
  */
-#define _GNU_SOURCE
-#include <errno.h>
+#include "bench.h"
+
 #include <fcntl.h>
 #include <inttypes.h>
 #include <liburing.h>
 #include <linux/dm-ioctl.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -36,20 +32,6 @@ struct job {
 	uint64_t distance;
 	unsigned int count;
 };
-
-static void die(const char *what, int error)
-{
-	fprintf(stderr, "bench-scale: %s: %s\n", what, strerror(error));
-	exit(1);
-}
-
-static uint64_t ticks(void)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("lfence; rdtsc" : "=a"(low), "=d"(high) : : "memory");
-	return (uint64_t)high << 32 | low;
-}
 
 static int activate(const char *name)
 {

@@ -17,18 +17,14 @@
  * processor has its turn until it halts or pauses, so each thread pauses before each of its system
  * calls: then I/Os of all processors come one after the other, not a thousand of each.
  */
-#define _GNU_SOURCE
-#include <errno.h>
+#include "bench.h"
+
 #include <fcntl.h>
 #include <liburing.h>
 #include <linux/fs.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -54,20 +50,6 @@ static struct thread {
 	struct io_uring ring;
 } threads[MAX_THREADS];
 
-static void die(const char *what, int error)
-{
-	fprintf(stderr, "bench-smp: %s: %s\n", what, strerror(error));
-	exit(1);
-}
-
-static uint64_t ticks(void)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("lfence; rdtsc" : "=a"(low), "=d"(high) : : "memory");
-	return (uint64_t)high << 32 | low;
-}
-
 /* Under emulation this is the next processor's turn. */
 static void let_others_run(void)
 {
@@ -76,8 +58,7 @@ static void let_others_run(void)
 
 static off_t next_offset(struct thread *t)
 {
-	t->random = t->random * 6364136223846793005ull + 1442695040888963407ull;
-	return (t->random >> 24) % nr_blocks * SIZE;
+	return next_random(&t->random) % nr_blocks * SIZE;
 }
 
 static void run_psync(struct thread *t, int fd)

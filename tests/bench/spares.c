@@ -8,14 +8,10 @@
  * Output: "<nanoseconds from the first write to the end of the last> <idle time of processors in it,
  * nanoseconds>". Under QEMU's -icount shift=0 a nanosecond is an executed instruction, or idle.
  */
-#define _GNU_SOURCE
-#include <errno.h>
+#include "bench.h"
+
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -42,12 +38,6 @@ static pthread_barrier_t barrier;
 static struct group groups[MAX_GROUPS];
 static struct writer writers[MAX_THREADS];
 static char buffer[SIZE] __attribute__((aligned(SIZE)));
-
-static void die(const char *what, int error)
-{
-	fprintf(stderr, "bench-spares: %s: %s\n", what, strerror(error));
-	exit(1);
-}
 
 static uint64_t now(void)
 {

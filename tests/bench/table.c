@@ -8,14 +8,11 @@
  * and that of its place on the spare. The device must have been created without a table. Prints the
  * ticks of the ioctls that load the table and resume the device, and the number of segments.
  */
-#include <errno.h>
+#include "bench.h"
+
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/dm-ioctl.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
@@ -32,20 +29,6 @@ struct table {
 	char *end;
 	uint64_t sector;	/* where the next segment starts */
 };
-
-static void die(const char *what, int error)
-{
-	fprintf(stderr, "bench-table: %s: %s\n", what, strerror(error));
-	exit(1);
-}
-
-static uint64_t ticks(void)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("lfence; rdtsc" : "=a"(low), "=d"(high) : : "memory");
-	return (uint64_t)high << 32 | low;
-}
 
 static size_t read_pairs(const char *path, struct pair **pairs)
 {

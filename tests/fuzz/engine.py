@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pyctl.format.build import PURE_PARTS, SHARED_PART
 from tests.fuzz.seeds import all_seeds
 from tests.vm import paths
 
@@ -19,7 +20,6 @@ SEEDS = WORK / "seeds"
 FOUND = WORK / "corpus"
 CRASHES = WORK / "crashes"
 
-PURE_PARTS = ("block", "format", "records", "region", "alloc", "health")
 # A header and a metadata block.
 MAX_LEN = 32 + 4096
 
@@ -52,7 +52,7 @@ def build(name: str, kernel: Path = paths.PROJECT / "kernel") -> Path:
     WORK.mkdir(parents=True, exist_ok=True)
     program = WORK / name
     sources: list[Path] = [*sorted(HERE.glob("*.c")), paths.PROJECT / "pyctl/format/crc32c.c"]
-    sources += [kernel / f"dm-remap-{part}.c" for part in PURE_PARTS]
+    sources += [kernel / f"dm-remap-{part}.c" for part in (SHARED_PART, *PURE_PARTS)]
     command: list[str | Path] = ["clang", *_FLAGS, f"-I{kernel}", "-o", program, *sources]
     done = _run(command)
     if done.returncode:

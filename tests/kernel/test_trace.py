@@ -1,7 +1,6 @@
 """The tracepoints: what each tells, as docs/tracing.md says."""
 
 import errno
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,14 +34,8 @@ def events(name: str, dm: BlockDevice) -> list[Event]:
     return [
         dict(word.split("=") for word in words.split())
         for device, words in found
-        if device == number(dm)
+        if device == dm.number
     ]
-
-
-def number(device: BlockDevice) -> str:
-    """Its number as traces write it."""
-    found = device.path.stat().st_rdev
-    return f"{os.major(found)},{os.minor(found)}"
 
 
 @pytest.mark.usefixtures("traced")
@@ -61,7 +54,7 @@ def test_a_bio_and_where_it_goes(dm: RemapDevice, null_blk: NullBlk, spare: Null
             "op": str(READ),
             "sector": str(sector),
             "nr_sectors": "1",
-            "to": number(disk),
+            "to": disk.number,
             "to_sector": str(there),
         }
         for sector, disk, there in ((100, spare, spare_sector), (101, null_blk, 101))

@@ -27,10 +27,15 @@ class BlockDevice:
         return str(self.path)
 
     @property
+    def number(self) -> str:
+        """Its major and minor number, as traces write them: "253,0"."""
+        number = self.path.stat().st_rdev
+        return f"{os.major(number)},{os.minor(number)}"
+
+    @property
     def sysfs(self) -> Path:
         """Its folder in sysfs."""
-        number = self.path.stat().st_rdev
-        return Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}")
+        return Path("/sys/dev/block", self.number.replace(",", ":"))
 
     @property
     def sectors(self) -> int:

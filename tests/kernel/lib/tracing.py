@@ -1,6 +1,5 @@
 """What the block layer's tracepoints tell about a disk."""
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +13,7 @@ class WriteTrace:
     """Follows the writes to a disk; called after the with block, tells them in order."""
 
     def __init__(self, disk: BlockDevice) -> None:
-        number = disk.path.stat().st_rdev
-        self._wanted = f"{os.major(number)},{os.minor(number)} W"
+        self._wanted = f"{disk.number} W"
         self._events = [
             _TRACING / "events/block" / event / "enable"
             for event in ("block_bio_queue", "block_bio_complete")
