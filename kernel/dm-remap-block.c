@@ -10,6 +10,8 @@ enum {
 	ROW_SECTORS = 16,
 	ROW_EVENTS = 24,
 	ROW_STATE = 32,
+	ROW_TIER = 36,
+	ROW_FLAGS = 37,
 	ROW_SIZE = 64,
 };
 
@@ -38,6 +40,8 @@ void dmr_rows_encode(u8 *p, const struct dmr_spare_desc *spare)
 		put64(p + ROW_SECTORS, spare[i].sectors);
 		put64(p + ROW_EVENTS, spare[i].events);
 		put32(p + ROW_STATE, spare[i].state);
+		p[ROW_TIER] = spare[i].tier;
+		p[ROW_FLAGS] = spare[i].flags;
 	}
 }
 
@@ -50,6 +54,8 @@ void dmr_rows_decode(const u8 *p, struct dmr_spare_desc *spare)
 		spare[i].sectors = get64(p + ROW_SECTORS);
 		spare[i].events = get64(p + ROW_EVENTS);
 		spare[i].state = get32(p + ROW_STATE);
+		spare[i].tier = p[ROW_TIER];
+		spare[i].flags = p[ROW_FLAGS];
 	}
 }
 
@@ -66,6 +72,9 @@ int dmr_rows_check(const struct dmr_spare_desc *spare, unsigned int n)
 		used = i < n;
 		none = spare[i].state == DMR_SPARE_NONE;
 		if (used == none)
+			return DMR_FMT_SPARES;
+		if (spare[i].tier > DMR_MAX_TIER ||
+		    spare[i].flags & ~DMR_ROW_FLAGS_KNOWN)
 			return DMR_FMT_SPARES;
 		if (used && spare[i].sectors < DMR_MIN_SPARE_SECTORS)
 			return DMR_FMT_SPARES;

@@ -47,9 +47,11 @@ int dmr_commit_init(struct dmr_set *s)
 	}
 	s->leaf_seq = kvcalloc(s->nr_leaves, sizeof(u64), GFP_KERNEL);
 	s->places_mem = kvmalloc(dmr_alloc_bytes(places), GFP_KERNEL);
+	s->copy_buf = (void *)__get_free_pages(GFP_KERNEL, DMR_BULK_ORDER);
 	s->unit_page = alloc_page(GFP_KERNEL);
 	s->check_page = alloc_page(GFP_KERNEL);
-	if (!s->leaf_seq || !s->places_mem || !s->unit_page || !s->check_page)
+	if (!s->leaf_seq || !s->places_mem || !s->copy_buf || !s->unit_page ||
+	    !s->check_page)
 		return -ENOMEM;
 	dmr_alloc_init(&s->places, s->places_mem, places);
 	for (i = 0; i < s->nr_leaves; i++)
@@ -68,6 +70,7 @@ void dmr_commit_exit(struct dmr_set *s)
 {
 	u32 i;
 
+	free_pages((unsigned long)s->copy_buf, DMR_BULK_ORDER);
 	if (s->check_page)
 		__free_page(s->check_page);
 	if (s->unit_page)
@@ -95,6 +98,11 @@ void dmr_count_entry(struct dmr_set *s, u64 val, int sign)
 	dmr_val_entry(val, 0, &e);
 	if (e.kind == DMR_KIND_LOST) {
 		s->nr_lost += sign;
+		return;
+	}
+	s->spare[e.spare_idx].used += sign;
+	if (e.kind == DMR_KIND_MIRROR) {
+		s->nr_mirrors += sign;
 		return;
 	}
 	s->nr_remaps += sign;
@@ -154,6 +162,21 @@ static struct dmr_leaf *get_leaf(struct dmr_set *s, u32 no)
 }
 
 /**
+ * dmr_leaf_read() - the committed content of a leaf
+ * @s: the set
+ * @no: its number
+ *
+ * Context: may sleep, engine_lock held, nothing staged. Return: its 4096 bytes,
+ * until the next change of the table; an error pointer.
+ */
+const void *dmr_leaf_read(struct dmr_set *s, u32 no)
+{
+	struct dmr_leaf *l = get_leaf(s, no);
+
+	return IS_ERR(l) ? ERR_CAST(l) : l->buf;
+}
+
+/**
  * dmr_staged_overlaps() - is a change staged for a unit of this range?
  * @s: the set
  * @unit: first main unit
@@ -164,24 +187,62 @@ static struct dmr_leaf *get_leaf(struct dmr_set *s, u32 no)
 bool dmr_staged_overlaps(struct dmr_set *s, u64 unit, u64 n)
 {
 	u32 i;
+	u64 u;
 
-	for (i = 0; i < s->nr_staged; i++)
-		if (s->staged[i].indexed && s->staged[i].unit >= unit &&
-		    s->staged[i].unit - unit < n)
+	for (i = 0; i < s->nr_staged; i++) {
+		u = s->staged[i].unit;
+		if (u >= s->mirror_base)
+			u -= s->mirror_base;
+		if (s->staged[i].indexed && u >= unit && u - unit < n)
 			return true;
+	}
 	return false;
 }
 
-/* Commit first when the batch is full or holds a change of this unit already. */
-static int make_room(struct dmr_set *s, const struct dmr_entry *e)
+/**
+ * dmr_staged_find() - the change that is staged for a key of the index
+ * @s: the set
+ * @key: a main unit, or the key of its second copy
+ *
+ * Context: engine_lock held. Return: the change; NULL when there is none.
+ */
+struct dmr_staged *dmr_staged_find(struct dmr_set *s, u64 key)
 {
-	if (s->nr_staged == DMR_BATCH ||
-	    (e->kind != DMR_KIND_BAD && dmr_staged_overlaps(s, e->main_unit, 1)))
+	u32 i;
+
+	for (i = 0; i < s->nr_staged; i++)
+		if (s->staged[i].indexed && s->staged[i].unit == key)
+			return &s->staged[i];
+	return NULL;
+}
+
+/**
+ * dmr_stage_reserve() - make sure that some changes will be in one batch
+ * @s: the set
+ * @n: how many, at most DMR_BATCH; no two of them for one key
+ *
+ * Context: may sleep, engine_lock held. Return: 0 or -EIO.
+ */
+int dmr_stage_reserve(struct dmr_set *s, u32 n)
+{
+	return s->nr_staged + n > DMR_BATCH ? dmr_commit(s) : 0;
+}
+
+/* Commit first when the batch is full or holds a change of this key already. */
+static int make_room(struct dmr_set *s, bool indexed, u64 key)
+{
+	if (s->nr_staged == DMR_BATCH || (indexed && dmr_staged_find(s, key)))
 		return dmr_commit(s);
 	return 0;
 }
 
-static u64 max_entries(struct dmr_set *s)
+/**
+ * dmr_max_entries() - entries that the table may have
+ * @s: the set
+ *
+ * Context: any. Return: what the format has room for, or max_remaps if that is less.
+ */
+u64 dmr_max_entries(struct dmr_set *s)
 {
 	u64 max = (u64)s->nr_leaves * DMR_LEAF_ENTRIES;
 	unsigned int limit = READ_ONCE(max_remaps);
@@ -189,12 +250,25 @@ static u64 max_entries(struct dmr_set *s)
 	return limit ? min_t(u64, max, limit) : max;
 }
 
+/**
+ * dmr_table_full() - is there no slot for one more entry?
+ * @s: the set
+ *
+ * Context: engine_lock held. Return: true when there is none.
+ */
+bool dmr_table_full(struct dmr_set *s)
+{
+	u64 used = s->nr_remaps + s->nr_lost + s->nr_bad + s->nr_mirrors +
+		   s->nr_staged;
+
+	return used >= dmr_max_entries(s) || !s->places.nr_free;
+}
+
 static int get_place(struct dmr_set *s, u32 *place)
 {
-	u64 used = s->nr_remaps + s->nr_lost + s->nr_bad + s->nr_staged;
 	u64 p;
 
-	if (used >= max_entries(s) || !dmr_alloc_get(&s->places, &p))
+	if (dmr_table_full(s) || !dmr_alloc_get(&s->places, &p))
 		return -ENOSPC;
 	*place = p;
 	return 0;
@@ -211,18 +285,19 @@ static int get_place(struct dmr_set *s, u32 *place)
  */
 int dmr_stage(struct dmr_set *s, const struct dmr_entry *e)
 {
+	bool indexed = e->kind != DMR_KIND_BAD, have;
+	u64 old = 0, key = e->main_unit;
 	struct dmr_staged *st;
 	struct dmr_leaf *l;
 	u32 place = 0;
-	u64 old = 0;
-	bool have;
 	int r;
 
-	r = make_room(s, e);
+	if (e->kind == DMR_KIND_MIRROR)
+		key += s->mirror_base;
+	r = make_room(s, indexed, key);
 	if (r)
 		return r;
-	have = e->kind != DMR_KIND_BAD &&
-	       dmr_index_find(s, e->main_unit, &old, &place);
+	have = indexed && dmr_index_find(s, key, &old, &place);
 	if (!have) {
 		r = get_place(s, &place);
 		if (r)
@@ -237,11 +312,43 @@ int dmr_stage(struct dmr_set *s, const struct dmr_entry *e)
 	dmr_leaf_set(l->buf, DMR_PLACE_SLOT(place), e);
 	l->dirty = true;
 	st = &s->staged[s->nr_staged++];
-	st->indexed = e->kind != DMR_KIND_BAD;
-	st->unit = e->main_unit;
-	st->val = st->indexed ? dmr_val(e) : 0;
-	st->old = old;
-	st->place = place;
+	*st = (struct dmr_staged){
+		.unit = key,
+		.val = dmr_val(e),
+		.old = old,
+		.place = place,
+		.indexed = indexed,
+		.bad_idx = e->spare_idx,
+	};
+	return 0;
+}
+
+/* Stage that there is nothing under a key any more. */
+static int stage_nothing(struct dmr_set *s, u64 key, bool keep)
+{
+	struct dmr_entry e = { .kind = DMR_KIND_FREE };
+	struct dmr_leaf *l;
+	u32 place;
+	u64 old;
+	int r;
+
+	r = make_room(s, true, key);
+	if (r)
+		return r;
+	if (!dmr_index_find(s, key, &old, &place))
+		return 0;
+	l = get_leaf(s, DMR_PLACE_LEAF(place));
+	if (IS_ERR(l))
+		return PTR_ERR(l);
+	dmr_leaf_set(l->buf, DMR_PLACE_SLOT(place), &e);
+	l->dirty = true;
+	s->staged[s->nr_staged++] = (struct dmr_staged){
+		.unit = key,
+		.old = old,
+		.place = place,
+		.indexed = true,
+		.keep = keep,
+	};
 	return 0;
 }
 
@@ -256,29 +363,72 @@ int dmr_stage(struct dmr_set *s, const struct dmr_entry *e)
  */
 int dmr_stage_remove(struct dmr_set *s, u64 unit)
 {
-	struct dmr_entry e = { .kind = DMR_KIND_FREE, .main_unit = unit };
+	return stage_nothing(s, unit, false);
+}
+
+/**
+ * dmr_stage_mirror() - stage the entry of a second copy
+ * @s: the set
+ * @e: the entry, of kind MIRROR; the data is there
+ * @keep: the spare unit of the second copy before is not to be freed: it is bad,
+ *        or in use as the first one
+ *
+ * A spare unit that is freed is free when the batch is durable. Nobody can be
+ * under way to it: only holders of engine_lock go to second copies.
+ * Context: may sleep, engine_lock held. Return: as dmr_stage().
+ */
+int dmr_stage_mirror(struct dmr_set *s, const struct dmr_entry *e, bool keep)
+{
+	int r = dmr_stage(s, e);
+
+	if (!r)
+		s->staged[s->nr_staged - 1].keep = keep;
+	return r;
+}
+
+/**
+ * dmr_stage_unmirror() - stage that a unit has no second copy any more
+ * @s: the set
+ * @unit: main unit
+ * @keep: as for dmr_stage_mirror()
+ *
+ * Context: may sleep, engine_lock held. Return: as dmr_stage().
+ */
+int dmr_stage_unmirror(struct dmr_set *s, u64 unit, bool keep)
+{
+	return s->wide ? stage_nothing(s, s->mirror_base + unit, keep) : 0;
+}
+
+/**
+ * dmr_stage_unbad() - stage the removal of an entry of kind BAD
+ * @s: the set
+ * @idx: the spare that it is about
+ * @place: where it stands
+ *
+ * Context: may sleep, engine_lock held. Return: as dmr_stage().
+ */
+int dmr_stage_unbad(struct dmr_set *s, unsigned int idx, u32 place)
+{
+	struct dmr_entry e = { .kind = DMR_KIND_FREE };
 	struct dmr_staged *st;
 	struct dmr_leaf *l;
-	u32 place;
-	u64 old;
-	int r;
+	int r = 0;
 
-	r = make_room(s, &e);
+	if (s->nr_staged == DMR_BATCH)
+		r = dmr_commit(s);
 	if (r)
 		return r;
-	if (!dmr_index_find(s, unit, &old, &place))
-		return 0;
 	l = get_leaf(s, DMR_PLACE_LEAF(place));
 	if (IS_ERR(l))
 		return PTR_ERR(l);
 	dmr_leaf_set(l->buf, DMR_PLACE_SLOT(place), &e);
 	l->dirty = true;
 	st = &s->staged[s->nr_staged++];
-	st->indexed = true;
-	st->unit = unit;
-	st->val = 0;
-	st->old = old;
-	st->place = place;
+	*st = (struct dmr_staged){
+		.place = place,
+		.bad_idx = idx,
+		.freed = true,
+	};
 	return 0;
 }
 
@@ -327,6 +477,7 @@ static void wait_writes(struct dmr_set *s)
 static void write_phase(struct dmr_set *s, unsigned int first)
 {
 	unsigned int i, k;
+	struct dmr_spare *sp;
 	struct dmr_leaf *l;
 
 	/* Our own count keeps pending from reaching 0 while we submit. */
@@ -334,12 +485,15 @@ static void write_phase(struct dmr_set *s, unsigned int first)
 	for (l = s->leaf; l < s->leaf + DMR_LEAF_CACHE; l++) {
 		if (!l->dirty)
 			continue;
-		for (i = 0; i < s->nr_spares; i++)
-			for (k = first; s->spare[i].present && k < DMR_REPLICAS;
-			     k += 2)
-				write_block(s, &s->spare[i],
-					    dmr_leaf_sector(&s->spare[i].sb, l->no, k),
+		for (i = 0; i < s->nr_spares; i++) {
+			sp = &s->spare[i];
+			if (!dmr_takes_metadata(sp))
+				continue;
+			for (k = first; k < DMR_REPLICAS; k += 2)
+				write_block(s, sp,
+					    dmr_leaf_sector(&sp->sb, l->no, k),
 					    l->buf, &l->ok[i]);
+		}
 	}
 	wait_writes(s);
 }
@@ -359,16 +513,23 @@ static void seal_dirty(struct dmr_set *s)
 	}
 }
 
-/* Which spares did not take a leaf? And all leaves are clean again. */
+/*
+ * Which spares did not take a leaf? One that joins must take every copy: an old
+ * one could win later. And all leaves are clean again.
+ */
 static void judge_writes(struct dmr_set *s)
 {
 	struct dmr_leaf *l;
 	unsigned int i;
 
 	for (l = s->leaf; l < s->leaf + DMR_LEAF_CACHE; l++) {
-		for (i = 0; l->dirty && i < s->nr_spares; i++)
+		for (i = 0; l->dirty && i < s->nr_spares; i++) {
 			if (s->spare[i].present && !atomic_read(&l->ok[i]))
 				dmr_spare_lost(s, i, "took no copy of the table");
+			else if (s->spare[i].joining &&
+				 atomic_read(&l->ok[i]) < DMR_REPLICAS)
+				s->spare[i].torn = true;
+		}
 		l->dirty = false;
 	}
 }
@@ -382,6 +543,18 @@ static int write_leaves(struct dmr_set *s)
 	return s->members_dirty ? dmr_write_superblocks(s) : 0;
 }
 
+/* The spare unit of a second copy that has moved or gone can be used again. */
+static void free_second(struct dmr_set *s, const struct dmr_staged *st)
+{
+	struct dmr_entry e;
+
+	if (st->unit < s->mirror_base || !st->old || st->keep)
+		return;
+	dmr_val_entry(st->old, 0, &e);
+	if (s->spare[e.spare_idx].present)
+		dmr_alloc_clear(&s->spare[e.spare_idx].alloc, e.spare_unit);
+}
+
 /* The places of removed entries can be used again; the counts follow. */
 static void account_batch(struct dmr_set *s)
 {
@@ -390,14 +563,19 @@ static void account_batch(struct dmr_set *s)
 	for (st = s->staged; st < s->staged + s->nr_staged; st++) {
 		trace_dm_remap_remap(s, st);
 		if (!st->indexed) {
-			s->nr_bad++;
+			s->nr_bad += st->freed ? -1 : 1;
+			s->spare[st->bad_idx].bad += st->freed ? -1 : 1;
+			if (st->freed)
+				dmr_alloc_clear(&s->places, st->place);
 			continue;
 		}
 		dmr_count_entry(s, st->old, -1);
 		dmr_count_entry(s, st->val, 1);
 		if (!st->val)
 			dmr_alloc_clear(&s->places, st->place);
+		free_second(s, st);
 	}
+	dmr_pairs_count(s, 1);
 	s->nr_staged = 0;
 }
 
@@ -407,6 +585,7 @@ static int commit(struct dmr_set *s)
 	int r = 0;
 
 	if (s->nr_staged) {
+		dmr_mirrors_flag(s);
 		r = dmr_index_prepare(s, &plan);
 		if (r) {
 			dmr_set_fail(s, "no memory for the index");
@@ -424,8 +603,12 @@ static int commit(struct dmr_set *s)
 	}
 	atomic64_inc(&s->stats.commits);
 	atomic64_add(s->nr_staged, &s->stats.committed);
+	dmr_pairs_count(s, -1);
 	dmr_index_publish(s, &plan);
+	dmr_mirrors_publish(s);
 	account_batch(s);
+	dmr_below_changed(s);
+	dmr_pool_look(s);
 	dmr_event(s);
 	return 0;
 }

@@ -51,6 +51,21 @@ void dmr_set_error(struct dmr_set *s, const char *fmt, ...)
 }
 
 /**
+ * dmr_get_error() - why the last message failed
+ * @s: the set
+ * @text: where the sentence goes
+ * @room: there
+ *
+ * Context: process.
+ */
+void dmr_get_error(struct dmr_set *s, char *text, size_t room)
+{
+	spin_lock(&s->error_lock);
+	strscpy(text, s->last_error, room);
+	spin_unlock(&s->error_lock);
+}
+
+/**
  * dmr_set_fail() - the set takes no more writes
  * @s: the set
  * @why: for the kernel log

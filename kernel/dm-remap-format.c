@@ -27,6 +27,12 @@ enum {
 	SB_UPDATED = 112,
 	SB_OVERFLOW = 120,
 	SB_GENERATION = 160,
+	SB_POLICY = 168,
+	SB_REDUNDANCY = 169,
+	SB_MOVE_STATE = 176,
+	SB_MOVE_ID = 180,
+	SB_MOVE_UNITS = 184,
+	SB_MOVE_SECTORS = 192,
 	SB_IDENTITY = 256,
 	SB_SPARES = 512,
 };
@@ -82,6 +88,9 @@ const char *dmr_fmt_strerror(int err)
 		[DMR_FMT_GENERATION] = "generation record is not valid",
 		[DMR_FMT_STATE] = "state block is not valid",
 		[DMR_FMT_NUMBER] = "sequence, event or generation number is not valid",
+		[DMR_FMT_POLICY] = "allocation policy is not known",
+		[DMR_FMT_MOVE] = "state of the copy of main is not valid",
+		[DMR_FMT_REDUNDANCY] = "redundancy is not valid",
 	};
 
 	if (err < 0 || err >= DMR_FMT_NR_ERRORS)
@@ -167,6 +176,12 @@ void dmr_sb_encode(const struct dmr_sb *sb, void *block)
 	put64(p + SB_CREATED, sb->created);
 	put64(p + SB_UPDATED, sb->updated);
 	put64(p + SB_GENERATION, sb->generation);
+	p[SB_POLICY] = sb->policy;
+	p[SB_REDUNDANCY] = sb->redundancy;
+	p[SB_MOVE_STATE] = sb->move_state;
+	put32(p + SB_MOVE_ID, sb->move_id);
+	put64(p + SB_MOVE_UNITS, sb->move_units);
+	put64(p + SB_MOVE_SECTORS, sb->move_sectors);
 	for (i = 0; i < DMR_REPLICAS; i++)
 		put64(p + SB_OVERFLOW + i * 8, sb->overflow[i]);
 	memcpy(p + SB_IDENTITY, sb->identity, DMR_IDENTITY_LEN);
@@ -245,6 +260,12 @@ int dmr_sb_decode(const void *block, unsigned int copy, u64 spare_sectors,
 	sb->created = get64(p + SB_CREATED);
 	sb->updated = get64(p + SB_UPDATED);
 	sb->generation = get64(p + SB_GENERATION);
+	sb->policy = p[SB_POLICY];
+	sb->redundancy = p[SB_REDUNDANCY];
+	sb->move_state = p[SB_MOVE_STATE];
+	sb->move_id = get32(p + SB_MOVE_ID);
+	sb->move_units = get64(p + SB_MOVE_UNITS);
+	sb->move_sectors = get64(p + SB_MOVE_SECTORS);
 	for (i = 0; i < DMR_REPLICAS; i++)
 		sb->overflow[i] = get64(p + SB_OVERFLOW + i * 8);
 	memcpy(sb->identity, p + SB_IDENTITY, DMR_IDENTITY_LEN);
@@ -255,6 +276,11 @@ int dmr_sb_decode(const void *block, unsigned int copy, u64 spare_sectors,
 		return DMR_FMT_COPY;
 	if (sb->events > DMR_MAX_NUMBER || sb->generation > DMR_MAX_NUMBER)
 		return DMR_FMT_NUMBER;
+	if (sb->policy >= DMR_NR_POLICIES)
+		return DMR_FMT_POLICY;
+	if (sb->redundancy > 2 || (sb->redundancy == 2 &&
+				   !(sb->feature_incompat & DMR_FEATURE_MIRRORS)))
+		return DMR_FMT_REDUNDANCY;
 	if (sb->unit_shift != 0 && sb->unit_shift != 3)
 		return DMR_FMT_UNIT;
 	if (sb->main_lbs != 512 && sb->main_lbs != 1024 &&
@@ -263,6 +289,10 @@ int dmr_sb_decode(const void *block, unsigned int copy, u64 spare_sectors,
 	if (!sb->main_sectors || sb->main_sectors > DMR_MAIN_MASK ||
 	    sb->main_sectors & ((1U << sb->unit_shift) - 1))
 		return DMR_FMT_MAIN;
+	if (sb->move_state >= DMR_NR_MOVES ||
+	    sb->move_units > dmr_main_units(sb) ||
+	    (sb->move_state && sb->move_sectors < sb->main_sectors))
+		return DMR_FMT_MOVE;
 	r = check_spares(sb);
 	if (r)
 		return r;
@@ -395,6 +425,9 @@ int dmr_entry_check(const struct dmr_sb *sb, const struct dmr_entry *e)
 	if (e->kind == DMR_KIND_BAD) {
 		if (e->main_unit || e->flags)
 			return DMR_FMT_KIND;
+	} else if (e->kind == DMR_KIND_MIRROR &&
+		   (e->flags || !(sb->feature_incompat & DMR_FEATURE_MIRRORS))) {
+		return DMR_FMT_KIND;
 	} else if (e->main_unit >= dmr_main_units(sb)) {
 		return DMR_FMT_MAIN_RANGE;
 	}

@@ -49,9 +49,13 @@
 #define DMR_MAX_MAX_REMAPS	(DMR_MAX_LEAVES * DMR_LEAF_ENTRIES)
 /* Whatever only rises stays below: nobody counts so far, and it never wraps. */
 #define DMR_MAX_NUMBER		(1ULL << 62)
+#define DMR_MAX_TIER		15
+
+/* Incompat: there are, or may be, entries of kind MIRROR. */
+#define DMR_FEATURE_MIRRORS		0x1ULL
 
 /* Feature bits that this code knows. An unknown incompat bit is a refusal. */
-#define DMR_FEATURE_INCOMPAT_KNOWN	0ULL
+#define DMR_FEATURE_INCOMPAT_KNOWN	DMR_FEATURE_MIRRORS
 #define DMR_FEATURE_RO_COMPAT_KNOWN	0ULL
 
 /**
@@ -86,6 +90,9 @@ enum dmr_fmt_error {
 	DMR_FMT_GENERATION,
 	DMR_FMT_STATE,
 	DMR_FMT_NUMBER,
+	DMR_FMT_POLICY,
+	DMR_FMT_MOVE,
+	DMR_FMT_REDUNDANCY,
 	DMR_FMT_NR_ERRORS,
 };
 
@@ -94,14 +101,52 @@ enum dmr_fmt_error {
  * @DMR_SPARE_NONE: no such spare
  * @DMR_SPARE_IN_SYNC: holds the whole current table
  * @DMR_SPARE_FAILED: metadata could not be written; its copy is stale
- * @DMR_SPARE_MISSING: was not there when the set was last written
+ * @DMR_SPARE_MISSING: was not there when the set was last written, or has not
+ *                     been brought up to date yet
+ * @DMR_SPARE_LEFT: was taken out of the set; nothing is on it, its row is free
  */
 enum dmr_spare_state {
 	DMR_SPARE_NONE = 0,
 	DMR_SPARE_IN_SYNC,
 	DMR_SPARE_FAILED,
 	DMR_SPARE_MISSING,
+	DMR_SPARE_LEFT,
 	DMR_SPARE_NR_STATES,
+};
+
+/* No new data goes to this spare: it is being emptied. */
+#define DMR_ROW_DRAINING	0x1
+#define DMR_ROW_FLAGS_KNOWN	0x1
+
+/**
+ * enum dmr_policy - which spare the next remap goes to
+ * @DMR_POLICY_LEAST_USED: the one with the most free units
+ * @DMR_POLICY_FIRST_FIT: the first that has a free unit
+ * @DMR_POLICY_ROUND_ROBIN: all in turns
+ * @DMR_POLICY_HEALTHIEST: the one with the best health
+ * @DMR_POLICY_TIERED: the lowest tier that has a free unit, there the least used
+ */
+enum dmr_policy {
+	DMR_POLICY_LEAST_USED = 0,
+	DMR_POLICY_FIRST_FIT,
+	DMR_POLICY_ROUND_ROBIN,
+	DMR_POLICY_HEALTHIEST,
+	DMR_POLICY_TIERED,
+	DMR_NR_POLICIES,
+};
+
+/**
+ * enum dmr_move - is main being copied to its replacement?
+ * @DMR_MOVE_NONE: no; what the replacement holds may be old
+ * @DMR_MOVE_RUNNING: yes, and what is there may differ after a crash
+ * @DMR_MOVE_STOPPED: yes, and the set was stopped in order: as far as the copy
+ *                    had come, both have the same
+ */
+enum dmr_move {
+	DMR_MOVE_NONE = 0,
+	DMR_MOVE_RUNNING,
+	DMR_MOVE_STOPPED,
+	DMR_NR_MOVES,
 };
 
 /**
@@ -110,12 +155,16 @@ enum dmr_spare_state {
  * @sectors: its usable length
  * @events: value of the set's events when it was last in sync
  * @state: enum dmr_spare_state
+ * @tier: 0 to DMR_MAX_TIER, the lowest is filled first
+ * @flags: DMR_ROW_*
  */
 struct dmr_spare_desc {
 	u8 uuid[DMR_UUID_LEN];
 	u64 sectors;
 	u64 events;
 	u32 state;
+	u8 tier;
+	u8 flags;
 };
 
 /**
@@ -137,6 +186,12 @@ struct dmr_spare_desc {
  * @spare_idx: row of this spare in @spare
  * @nr_spares: rows in use
  * @unit_shift: log2 of sectors per unit: 0 (512 B) or 3 (4096 B)
+ * @policy: enum dmr_policy
+ * @redundancy: spares that every remap is to be on: 0 and 1 mean one, 2 two
+ * @move_state: enum dmr_move
+ * @move_id: who the replacement of main is, as whoever loaded the table says
+ * @move_units: so many units, from the first on, were copied once
+ * @move_sectors: length of the replacement
  * @overflow: first sector of each replica's overflow extent on this spare, 0
  *            when there is none
  * @spare: all spares of the set
@@ -161,6 +216,12 @@ struct dmr_sb {
 	u8 spare_idx;
 	u8 nr_spares;
 	u8 unit_shift;
+	u8 policy;
+	u8 redundancy;
+	u8 move_state;
+	u32 move_id;
+	u64 move_units;
+	u64 move_sectors;
 	u64 overflow[DMR_REPLICAS];
 	struct dmr_spare_desc spare[DMR_MAX_SPARES];
 	char identity[DMR_IDENTITY_LEN];
@@ -173,12 +234,14 @@ struct dmr_sb {
  * @DMR_KIND_LOST: the main unit could not be read and has no spare unit; reads
  *                 still try main, a write heals it or remaps it
  * @DMR_KIND_BAD: the spare unit failed and must never be allocated again
+ * @DMR_KIND_MIRROR: the spare unit has a second copy of a remapped unit's data
  */
 enum dmr_kind {
 	DMR_KIND_FREE = 0,
 	DMR_KIND_REMAP,
 	DMR_KIND_LOST,
 	DMR_KIND_BAD,
+	DMR_KIND_MIRROR,
 	DMR_KIND_NR,
 };
 

@@ -48,8 +48,9 @@ static bool try_hold(struct dmr_set *s, struct dmr_hold *h)
  * @first: first unit
  * @n: number of units
  *
- * Waits for holds that overlap. Context: may sleep; neither engine_lock nor
- * another hold held.
+ * Waits for holds that overlap. Who holds several takes them in rising order, or
+ * two could wait for each other. Context: may sleep; engine_lock not held, nor any
+ * hold that does not lie before this one.
  */
 void dmr_hold_get(struct dmr_set *s, struct dmr_hold *h, u64 first, u64 n)
 {
@@ -57,6 +58,23 @@ void dmr_hold_get(struct dmr_set *s, struct dmr_hold *h, u64 first, u64 n)
 	h->last = first + n - 1;
 	bio_list_init(&h->parked);
 	wait_event(s->hold_wait, try_hold(s, h));
+}
+
+/**
+ * dmr_hold_try() - keep new writes out of a range, unless it is held
+ * @s: the set
+ * @h: the hold, not in use
+ * @first: first unit
+ * @n: number of units
+ *
+ * Context: any; other holds may be held. Return: false when it is held already.
+ */
+bool dmr_hold_try(struct dmr_set *s, struct dmr_hold *h, u64 first, u64 n)
+{
+	h->first = first;
+	h->last = first + n - 1;
+	bio_list_init(&h->parked);
+	return try_hold(s, h);
 }
 
 /**
@@ -140,6 +158,17 @@ static unsigned long inflight(struct dmr_set *s, u8 epoch)
 	for_each_possible_cpu(cpu)
 		sum += READ_ONCE(per_cpu_ptr(s->pcpu, cpu)->inflight[epoch]);
 	return sum;
+}
+
+/**
+ * dmr_inflight() - bios below us, but for reads of main
+ * @s: the set
+ *
+ * Context: any; a snapshot. Return: their number.
+ */
+unsigned long dmr_inflight(struct dmr_set *s)
+{
+	return inflight(s, 0) + inflight(s, 1);
 }
 
 /**

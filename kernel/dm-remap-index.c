@@ -10,6 +10,10 @@
  * three steps: dmr_index_prepare() makes the new regions of a batch (may fail),
  * the batch is committed to the spares, dmr_index_publish() swaps the pointers
  * (cannot fail).
+ *
+ * Second copies are in it as well: that of unit u under s->mirror_base + u, where
+ * mirror_base is the first number behind the regions of main. The array is that
+ * long only once there can be second copies. The data path never looks there.
  */
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
@@ -18,9 +22,15 @@
 
 #include "dm-remap.h"
 
+/* Regions of main, before those of second copies. */
+static u64 main_regions(const struct dmr_set *s)
+{
+	return s->mirror_base >> DMR_REGION_SHIFT;
+}
+
 static u64 nr_regions(const struct dmr_set *s)
 {
-	return (s->nr_units + DMR_REGION_UNITS - 1) >> DMR_REGION_SHIFT;
+	return main_regions(s) << s->wide;
 }
 
 static struct dmr_region *region_locked(struct dmr_set *s, u64 r)
@@ -31,18 +41,22 @@ static struct dmr_region *region_locked(struct dmr_set *s, u64 r)
 
 static struct dmr_region *region_rcu(struct dmr_set *s, u64 r)
 {
-	return rcu_dereference_check(s->tbl[r], rcu_read_lock_sched_held() ||
+	return rcu_dereference_check(READ_ONCE(s->tbl)[r],
+				     rcu_read_lock_sched_held() ||
 				     lockdep_is_held(&s->engine_lock));
 }
 
 /**
  * dmr_index_init() - an empty index
  * @s: the set; @s->nr_units says how large
+ * @wide: with room for second copies
  *
  * Context: may sleep. Return: 0 or -ENOMEM.
  */
-int dmr_index_init(struct dmr_set *s)
+int dmr_index_init(struct dmr_set *s, bool wide)
 {
+	s->mirror_base = round_up(s->nr_units, DMR_REGION_UNITS);
+	s->wide = wide;
 	s->tbl = kvcalloc(nr_regions(s), sizeof(*s->tbl), GFP_KERNEL);
 	return s->tbl ? 0 : -ENOMEM;
 }
@@ -60,6 +74,30 @@ void dmr_index_exit(struct dmr_set *s)
 	for (i = 0; s->tbl && i < nr_regions(s); i++)
 		dmr_region_free(rcu_dereference_protected(s->tbl[i], true));
 	kvfree(s->tbl);
+}
+
+/**
+ * dmr_index_widen() - make room for second copies
+ * @s: the set
+ *
+ * Context: may sleep, under memalloc_noio, engine_lock held. Return: 0 or -ENOMEM.
+ */
+int dmr_index_widen(struct dmr_set *s)
+{
+	struct dmr_region __rcu **old = s->tbl, **new;
+
+	if (s->wide)
+		return 0;
+	new = kvcalloc(2 * nr_regions(s), sizeof(*new), GFP_KERNEL);
+	if (!new)
+		return -ENOMEM;
+	memcpy(new, old, nr_regions(s) * sizeof(*new));
+	/* What the old one points to is in the new one, too. */
+	smp_store_release(&s->tbl, new);
+	s->wide = true;
+	synchronize_rcu();
+	kvfree(old);
+	return 0;
 }
 
 /**
@@ -113,31 +151,77 @@ bool dmr_index_find(struct dmr_set *s, u64 unit, u64 *val, u32 *place)
 	return true;
 }
 
+/* The first entry at or behind a key, in the regions before @end. */
+static bool next_entry(struct dmr_set *s, u64 *key, u64 end, u64 *val)
+{
+	u64 r = *key >> DMR_REGION_SHIFT;
+	u32 off = *key & DMR_REGION_MASK;
+	struct dmr_rview v;
+	u32 i;
+
+	for (; r < end; r++, off = 0) {
+		v = dmr_rview(region_locked(s, r));
+		i = dmr_region_lower(&v, off);
+		if (i == v.n)
+			continue;
+		*key = (r << DMR_REGION_SHIFT) + v.key[i];
+		*val = v.val[i];
+		return true;
+	}
+	return false;
+}
+
 /**
  * dmr_index_next() - the first entry at or behind a unit
  * @s: the set
  * @unit: where to start; set to the unit that was found
  * @val: its value
  *
+ * Second copies are not looked at.
  * Context: engine_lock held. Return: false when there is none.
  */
 bool dmr_index_next(struct dmr_set *s, u64 *unit, u64 *val)
 {
-	u64 r = *unit >> DMR_REGION_SHIFT;
-	u32 off = *unit & DMR_REGION_MASK;
+	return next_entry(s, unit, main_regions(s), val);
+}
+
+/**
+ * dmr_index_next_second() - the first second copy of a unit at or behind one
+ * @s: the set
+ * @unit: where to start; set to the unit that was found
+ * @val: the value of its second copy
+ *
+ * Context: engine_lock held. Return: false when there is none.
+ */
+bool dmr_index_next_second(struct dmr_set *s, u64 *unit, u64 *val)
+{
+	u64 key = s->mirror_base + *unit;
+
+	if (!next_entry(s, &key, nr_regions(s), val))
+		return false;
+	*unit = key - s->mirror_base;
+	return true;
+}
+
+/**
+ * dmr_index_mark() - say whether a unit has a second copy
+ * @s: the set
+ * @unit: main unit that has an entry
+ * @mirrored: it has
+ *
+ * Context: engine_lock held.
+ */
+void dmr_index_mark(struct dmr_set *s, u64 unit, bool mirrored)
+{
 	struct dmr_rview v;
 	u32 i;
 
-	for (; r < nr_regions(s); r++, off = 0) {
-		v = dmr_rview(region_locked(s, r));
-		i = dmr_region_lower(&v, off);
-		if (i == v.n)
-			continue;
-		*unit = (r << DMR_REGION_SHIFT) + v.key[i];
-		*val = v.val[i];
-		return true;
-	}
-	return false;
+	v = dmr_rview(region_locked(s, unit >> DMR_REGION_SHIFT));
+	i = dmr_region_lower(&v, unit & DMR_REGION_MASK);
+	if (i == v.n || v.key[i] != (unit & DMR_REGION_MASK))
+		return;
+	WRITE_ONCE(v.val[i], (v.val[i] & ~DMR_VAL_MIRRORED) |
+		   (mirrored ? DMR_VAL_MIRRORED : 0));
 }
 
 static int cmp_staged(const void *a, const void *b)

@@ -3,6 +3,7 @@
  * I/O of our own, one at a time and waited for: parts of a bio that we keep,
  * single units, metadata.
  */
+#include <linux/completion.h>
 #include <linux/mm.h>
 
 #include "dm-remap.h"
@@ -81,6 +82,22 @@ blk_status_t dmr_io_page(struct dmr_set *s, struct block_device *bdev,
 	return submit_and_put(bio);
 }
 
+static struct bio *buf_bio(struct bio_set *bs, struct block_device *bdev,
+			   sector_t sector, void *buf, unsigned int bytes,
+			   blk_opf_t opf)
+{
+	unsigned int done;
+	struct bio *bio;
+
+	bio = bio_alloc_bioset(bdev, DMR_BULK_BYTES / PAGE_SIZE, opf, GFP_NOIO, bs);
+	bio->bi_iter.bi_sector = sector;
+	for (done = 0; done < bytes; done += PAGE_SIZE)
+		__bio_add_page(bio, virt_to_page(buf + done),
+			       min_t(unsigned int, PAGE_SIZE, bytes - done),
+			       offset_in_page(buf));
+	return bio;
+}
+
 /**
  * dmr_io_buf() - read or write metadata in bulk, and wait
  * @bs: where the bio comes from; NULL while there is no set yet
@@ -95,17 +112,49 @@ blk_status_t dmr_io_page(struct dmr_set *s, struct block_device *bdev,
 int dmr_io_buf(struct bio_set *bs, struct block_device *bdev, sector_t sector,
 	       void *buf, unsigned int bytes, blk_opf_t opf)
 {
-	unsigned int done;
-	struct bio *bio;
+	return blk_status_to_errno(submit_and_put(buf_bio(bs ?: &fs_bio_set, bdev,
+							  sector, buf, bytes,
+							  opf | REQ_META)));
+}
 
-	bio = bio_alloc_bioset(bdev, DMR_BULK_BYTES / PAGE_SIZE, opf | REQ_META,
-			       GFP_NOIO, bs ?: &fs_bio_set);
-	bio->bi_iter.bi_sector = sector;
-	for (done = 0; done < bytes; done += PAGE_SIZE)
-		__bio_add_page(bio, virt_to_page(buf + done),
-			       min_t(unsigned int, PAGE_SIZE, bytes - done),
-			       offset_in_page(buf));
-	return blk_status_to_errno(submit_and_put(bio));
+static void both_end_io(struct bio *bio)
+{
+	complete(bio->bi_private);
+}
+
+/**
+ * dmr_io_both() - write the same to two devices at the same time, and wait
+ * @s: the set
+ * @bdev: the devices; NULL: not to this one
+ * @sector: sectors there
+ * @buf: from alloc_pages(), up to DMR_BULK_BYTES
+ * @bytes: length, a multiple of the units of the set
+ * @opf: operation and flags
+ * @status: filled in for each device that was written to
+ *
+ * Context: may sleep, under memalloc_noio.
+ */
+void dmr_io_both(struct dmr_set *s, struct block_device *const bdev[2],
+		 const sector_t sector[2], void *buf, unsigned int bytes,
+		 blk_opf_t opf, blk_status_t status[2])
+{
+	DECLARE_COMPLETION_ONSTACK(done);
+	struct bio *first = NULL;
+
+	if (bdev[0]) {
+		first = buf_bio(&s->bios, bdev[0], sector[0], buf, bytes, opf);
+		first->bi_private = &done;
+		first->bi_end_io = both_end_io;
+		submit_bio(first);
+	}
+	if (bdev[1])
+		status[1] = submit_and_put(buf_bio(&s->bios, bdev[1], sector[1],
+						   buf, bytes, opf));
+	if (!first)
+		return;
+	wait_for_completion_io(&done);
+	status[0] = first->bi_status;
+	bio_put(first);
 }
 
 static void copy_unit(struct dmr_set *s, struct bio *bio, u64 off,

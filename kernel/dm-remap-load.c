@@ -18,56 +18,75 @@
  * Everything here: may sleep; called from preresume.
  */
 #include <linux/mm.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "dm-remap.h"
 
+static void probe_copies(struct block_device *bdev, struct dmr_found *found,
+			 void *buf, struct dmr_sb *sb)
+{
+	unsigned int k;
+	int r;
+
+	found->err = DMR_FMT_OK;
+	for (k = 0; k < DMR_REPLICAS; k++) {
+		r = DMR_FMT_UNREADABLE;
+		if (!dmr_io_buf(NULL, bdev, dmr_slot_sector(k), buf,
+				DMR_BLOCK_SIZE, REQ_OP_READ))
+			r = dmr_sb_decode(buf, k, bdev_nr_sectors(bdev), sb);
+		if (r) {
+			found->damaged = true;
+			if (!found->err || found->err == DMR_FMT_BLANK)
+				found->err = r;
+			continue;
+		}
+		if (found->valid && sb->events != found->sb.events)
+			found->damaged = true;
+		if (!found->valid || sb->events > found->sb.events)
+			found->sb = *sb;
+		found->valid = true;
+	}
+}
+
+/**
+ * dmr_probe_spare() - read the superblocks of one device
+ * @bdev: the device
+ * @found: zeroed; filled in
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int dmr_probe_spare(struct block_device *bdev, struct dmr_found *found)
+{
+	void *buf = (void *)__get_free_page(GFP_KERNEL);
+	struct dmr_sb *sb = kmalloc(sizeof(*sb), GFP_KERNEL);
+	int r = buf && sb ? 0 : -ENOMEM;
+
+	if (!r)
+		probe_copies(bdev, found, buf, sb);
+	kfree(sb);
+	free_page((unsigned long)buf);
+	return r;
+}
+
 /**
  * dmr_probe() - read the superblocks of a table's spares
  * @t: the table
- * @found: one per spare, filled in
+ * @found: one per spare, zeroed; filled in
  *
  * Return: number of spares with a valid superblock, or a negative errno.
  */
 int dmr_probe(struct dmr_table *t, struct dmr_found *found)
 {
-	struct block_device *bdev;
-	struct dmr_sb *sb;
-	unsigned int i, k;
+	unsigned int i;
 	int r, nr = 0;
-	void *buf;
 
-	buf = (void *)__get_free_page(GFP_KERNEL);
-	sb = kmalloc(sizeof(*sb), GFP_KERNEL);
-	if (!buf || !sb) {
-		nr = -ENOMEM;
-		goto out;
-	}
 	for (i = 0; i < t->nr_spares; i++) {
-		bdev = t->spare[i]->bdev;
-		found[i].err = DMR_FMT_OK;
-		for (k = 0; k < DMR_REPLICAS; k++) {
-			r = DMR_FMT_UNREADABLE;
-			if (!dmr_io_buf(NULL, bdev, dmr_slot_sector(k), buf,
-					DMR_BLOCK_SIZE, REQ_OP_READ))
-				r = dmr_sb_decode(buf, k, bdev_nr_sectors(bdev), sb);
-			if (r) {
-				found[i].damaged = true;
-				if (!found[i].err || found[i].err == DMR_FMT_BLANK)
-					found[i].err = r;
-				continue;
-			}
-			if (found[i].valid && sb->events != found[i].sb.events)
-				found[i].damaged = true;
-			if (!found[i].valid || sb->events > found[i].sb.events)
-				found[i].sb = *sb;
-			found[i].valid = true;
-		}
+		r = dmr_probe_spare(t->spare[i]->bdev, &found[i]);
+		if (r)
+			return r;
 		nr += found[i].valid;
 	}
-out:
-	kfree(sb);
-	free_page((unsigned long)buf);
 	return nr;
 }
 
@@ -82,7 +101,8 @@ static int check_split(struct dmr_table *t, struct dmr_found *found,
 	unsigned int i;
 
 	for (i = 0; i < t->nr_spares; i++) {
-		if (found[i].sb.spare[ref->spare_idx].state == DMR_SPARE_IN_SYNC)
+		if (&found[i].sb == ref ||
+		    found[i].sb.spare[ref->spare_idx].state == DMR_SPARE_IN_SYNC)
 			continue;
 		dmr_refuse(t, "spare %s and spare %u of the set were each started without the other, so that their remaps differ; leave the one out whose changes can go",
 			   t->spare[i]->name, ref->spare_idx);
@@ -91,7 +111,19 @@ static int check_split(struct dmr_table *t, struct dmr_found *found,
 	return 0;
 }
 
-/* All spares must be of one set; the newest superblock is the reference. */
+/*
+ * May it be the reference instead of another? The newest, but not a spare that
+ * says itself that it is not in sync: it was joining, and took superblocks.
+ */
+static bool counts_more(const struct dmr_sb *sb, const struct dmr_sb *ref)
+{
+	bool sync = sb->spare[sb->spare_idx].state == DMR_SPARE_IN_SYNC;
+	bool ref_sync = ref->spare[ref->spare_idx].state == DMR_SPARE_IN_SYNC;
+
+	return sync != ref_sync ? sync : sb->events > ref->events;
+}
+
+/* All spares must be of one set; the one that counts most is the reference. */
 static const struct dmr_sb *find_reference(struct dmr_table *t,
 					   struct dmr_found *found)
 {
@@ -112,7 +144,7 @@ static const struct dmr_sb *find_reference(struct dmr_table *t,
 				   t->spare[0]->name, found[0].sb.set_uuid);
 			return NULL;
 		}
-		if (!ref || found[i].sb.events > ref->events)
+		if (!ref || counts_more(&found[i].sb, ref))
 			ref = &found[i].sb;
 	}
 	if (t->have_uuid && memcmp(ref->set_uuid, t->uuid, DMR_UUID_LEN)) {
@@ -247,8 +279,14 @@ static int check_missing(struct dmr_set *s, struct dmr_table *t,
 	return 0;
 }
 
-/* The bitmap of a spare, with all that can't hold data marked as used. */
-static int init_alloc(struct dmr_spare *sp)
+/**
+ * dmr_spare_alloc_init() - the bitmap of a spare
+ * @sp: the spare, whose superblock is known
+ *
+ * What can't hold data is marked as used.
+ * Return: 0 or -ENOMEM.
+ */
+int dmr_spare_alloc_init(struct dmr_spare *sp)
 {
 	u64 units = sp->sb.spare[sp->sb.spare_idx].sectors >> sp->sb.unit_shift;
 	u64 each, u, from, to;
@@ -274,6 +312,11 @@ static int init_alloc(struct dmr_spare *sp)
 	return 0;
 }
 
+static u64 index_key(struct dmr_set *s, const struct dmr_entry *e)
+{
+	return e->main_unit + (e->kind == DMR_KIND_MIRROR ? s->mirror_base : 0);
+}
+
 /* Check an entry, mark what it uses, and announce it to the index. */
 static int take_entry(struct dmr_set *s, struct dmr_filling *f,
 		      const struct dmr_entry *e, u32 place)
@@ -297,13 +340,14 @@ static int take_entry(struct dmr_set *s, struct dmr_filling *f,
 	dmr_alloc_set(&s->places, place);
 	if (e->kind == DMR_KIND_BAD)
 		return 0;
-	if (e->kind == DMR_KIND_REMAP && sp->present &&
+	/* Allowed only where a second copy has become the first one. */
+	if (e->kind != DMR_KIND_LOST && sp->present &&
 	    !dmr_alloc_set(&sp->alloc, e->spare_unit)) {
-		DMERR("%s: unit %llu of spare %u is used twice",
-		      dm_device_name(s->md), e->spare_unit, e->spare_idx);
-		return -EILSEQ;
+		f->twice++;
+		f->twice_unit = e->spare_unit;
+		f->twice_idx = e->spare_idx;
 	}
-	dmr_index_count(f, e->main_unit);
+	dmr_index_count(f, index_key(s, e));
 	return 0;
 }
 
@@ -322,11 +366,12 @@ static int index_entry(struct dmr_set *s, struct dmr_filling *f,
 		if (sp->present)
 			dmr_alloc_set(&sp->alloc, e->spare_unit);
 		s->nr_bad++;
+		sp->bad++;
 		return 0;
 	}
 	val = dmr_val(e);
 	dmr_count_entry(s, val, 1);
-	dmr_index_fill(s, f, e->main_unit, val, place);
+	dmr_index_fill(s, f, index_key(s, e), val, place);
 	return 0;
 }
 
@@ -367,30 +412,47 @@ static int walk_leaf(struct dmr_set *s, struct dmr_filling *f,
 }
 
 /* All entries of the table, by the best version of each leaf. */
-static int walk_table(struct dmr_scan *sc, struct dmr_filling *f, dmr_entry_fn fn)
+static int walk_table(struct dmr_replicas *rp, struct dmr_filling *f, dmr_entry_fn fn)
 {
 	u32 no;
 	int r = 0;
 
-	for (no = 0; no < sc->s->nr_leaves && !r; no++)
-		r = walk_leaf(sc->s, f, sc->best + (u64)no * DMR_BLOCK_SIZE, no, fn);
+	for (no = 0; no < rp->s->nr_leaves && !r; no++)
+		r = walk_leaf(rp->s, f, rp->best + (u64)no * DMR_BLOCK_SIZE, no, fn);
 	return r;
+}
+
+/* Which unit has which second copy; and is any spare unit used by two units? */
+static int load_mirrors(struct dmr_set *s, const struct dmr_filling *f)
+{
+	unsigned int noio = memalloc_noio_save();
+	u64 same;
+
+	mutex_lock(&s->engine_lock);
+	same = dmr_mirrors_load(s);
+	mutex_unlock(&s->engine_lock);
+	memalloc_noio_restore(noio);
+	if (f->twice == same)
+		return 0;
+	DMERR("%s: unit %llu of spare %u is used twice", dm_device_name(s->md),
+	      f->twice_unit, f->twice_idx);
+	return -EILSEQ;
 }
 
 /*
  * Twice over all entries: to check and count them, and to put them into the
  * index, which has exactly the memory that it needs then.
  */
-static int load_index(struct dmr_scan *sc)
+static int load_index(struct dmr_replicas *rp)
 {
-	struct dmr_set *s = sc->s;
-	struct dmr_filling f;
+	struct dmr_set *s = rp->s;
+	struct dmr_filling f = { };
 	u64 twice = 0;
 	int r, end;
 
 	r = dmr_index_count_begin(s, &f);
 	if (!r)
-		r = walk_table(sc, &f, take_entry);
+		r = walk_table(rp, &f, take_entry);
 	if (!r) {
 		r = dmr_index_fill_begin(s, &f);
 		if (r == -EEXIST)
@@ -398,33 +460,36 @@ static int load_index(struct dmr_scan *sc)
 			      dm_device_name(s->md));
 	}
 	if (!r)
-		r = walk_table(sc, &f, index_entry);
+		r = walk_table(rp, &f, index_entry);
 	end = dmr_index_fill_end(s, &f, &twice);
 	if (!r && end)
-		DMERR("%s: unit %llu is mapped twice", dm_device_name(s->md), twice);
+		DMERR("%s: unit %llu is mapped twice", dm_device_name(s->md),
+		      twice < s->mirror_base ? twice : twice - s->mirror_base);
 	r = r ?: end;
+	if (!r)
+		r = load_mirrors(s, &f);
 	return r == -EEXIST ? -EILSEQ : r;
 }
 
 static int load_table(struct dmr_set *s)
 {
-	struct dmr_scan sc = { };
+	struct dmr_replicas rp = { };
 	int r;
 
-	r = dmr_scan_table(&sc, s);
+	r = dmr_replicas_read(&rp, s);
 	if (!r) {
 		/*
 		 * A copy that can't be read now may be of a commit that a crash
 		 * cut off, one ahead of the others, and be readable again some
 		 * day.
 		 */
-		s->seq_step = sc.unseen ? 2 : 1;
-		memcpy(s->leaf_seq, sc.seq, s->nr_leaves * sizeof(u64));
-		r = load_index(&sc);
+		s->seq_step = rp.unseen ? 2 : 1;
+		memcpy(s->leaf_seq, rp.seq, s->nr_leaves * sizeof(u64));
+		r = load_index(&rp);
 	}
 	if (!r)
-		dmr_scan_repair(&sc);
-	dmr_scan_free(&sc);
+		dmr_replicas_repair(&rp);
+	dmr_replicas_free(&rp);
 	return r;
 }
 
@@ -453,6 +518,11 @@ int dmr_load(struct dmr_set *s, struct dmr_table *t, struct dmr_found *found)
 	s->unit_bytes = DMR_SECTOR_SIZE << ref->unit_shift;
 	s->nr_units = dmr_main_units(ref);
 	s->nr_leaves = ref->nr_leaves;
+	s->policy = ref->policy;
+	dmr_copy_load(s, ref);
+	s->redundancy = ref->redundancy ?: 1;
+	for (i = 0; i < DMR_MAX_SPARES; i++)
+		s->spare[i].told_health = 100;
 	r = place_spares(s, t, found, ref);
 	if (!r)
 		r = check_missing(s, t, ref);
@@ -462,18 +532,24 @@ int dmr_load(struct dmr_set *s, struct dmr_table *t, struct dmr_found *found)
 			s->spare[i].sb.nr_spares = ref->nr_spares;
 			s->spare[i].sb.unit_shift = ref->unit_shift;
 			s->spare[i].sb.main_sectors = ref->main_sectors;
+			s->spare[i].sb.feature_incompat = ref->feature_incompat;
 			continue;
 		}
-		r = init_alloc(&s->spare[i]);
+		s->spare[i].sb.feature_incompat = ref->feature_incompat;
+		r = dmr_spare_alloc_init(&s->spare[i]);
 	}
 	if (!r)
 		r = dmr_commit_init(s);
 	if (!r)
-		r = dmr_index_init(s);
+		r = dmr_index_init(s, ref->feature_incompat & DMR_FEATURE_MIRRORS);
 	if (!r)
 		r = load_table(s);
 	if (!r)
 		r = dmr_state_check(s, t);
+	/* After a power cut copies may differ; or who knows of it isn't here. */
+	if (!r && s->nr_mirrors &&
+	    (s->members_dirty || !(s->state.flags & DMR_STATE_CLEAN)))
+		dmr_resync_all(s);
 	if (!r && s->members_dirty) {
 		mutex_lock(&s->engine_lock);
 		r = dmr_write_superblocks(s);

@@ -23,10 +23,12 @@
 /* What dmr_choose() decided. */
 enum dmr_way {
 	DMR_WAY_DEVICE,		/* submit to bio's new device */
+	DMR_WAY_BOTH,		/* to main, and to what will replace it */
 	DMR_WAY_DONE,		/* nothing to do: success */
 	DMR_WAY_ERROR,		/* nothing can be done: I/O error */
 	DMR_WAY_AGAIN,		/* would block, and must not */
 	DMR_WAY_ENGINE,		/* the redirect engine does the work */
+	DMR_WAY_RESCUE,		/* the rescue engine does */
 	DMR_WAY_PARKED,		/* waits on a held range */
 };
 
@@ -117,11 +119,16 @@ static enum dmr_way dmr_choose(struct dmr_set *s, struct bio *bio,
 		bio_set_dev(bio, s->main);
 		return DMR_WAY_DEVICE;
 	}
+	/* A discard may be left out; one copy without the other would differ. */
+	if (dmr_val_mirrored(val) && bio_op(bio) != REQ_OP_READ)
+		return is_data_write(bio) ? DMR_WAY_ENGINE : DMR_WAY_DONE;
 	sp = &s->spare[e.spare_idx];
 	if (!dmr_spare_usable(s, e.spare_idx) || e.flags & DMR_ENTRY_UNKNOWN) {
 		if (is_data_write(bio))
 			return DMR_WAY_ENGINE;
-		return bio_op(bio) == REQ_OP_READ ? DMR_WAY_ERROR : DMR_WAY_DONE;
+		if (bio_op(bio) != REQ_OP_READ)
+			return DMR_WAY_DONE;
+		return dmr_val_mirrored(val) ? DMR_WAY_RESCUE : DMR_WAY_ERROR;
 	}
 	if (bio_op(bio) == REQ_OP_DISCARD && !bdev_max_discard_sectors(sp->bdev))
 		return DMR_WAY_DONE;
@@ -141,7 +148,7 @@ static enum dmr_way dmr_route(struct dmr_set *s, struct bio *bio,
 	u64 unit = dmr_sector_to_unit(s, bio->bi_iter.bi_sector);
 	u64 n = dmr_sector_to_unit(s, bio_sectors(bio));
 	u64 len = n, val = 0;
-	bool held = false;
+	bool held = false, both = false;
 
 	if (op_is_write(bio_op(bio)) && READ_ONCE(s->nr_holds)) {
 		if (READ_ONCE(s->failed))
@@ -150,6 +157,8 @@ static enum dmr_way dmr_route(struct dmr_set *s, struct bio *bio,
 	}
 	if (!held)
 		len = dmr_index_run(s, unit, len, &val);
+	if (!held && !val && op_is_write(bio_op(bio)))
+		len = dmr_copy_run(s, unit, len, &both);
 	if (len < n) {
 		/*
 		 * All of it or nothing: the rest might block when this part is
@@ -170,9 +179,38 @@ static enum dmr_way dmr_route(struct dmr_set *s, struct bio *bio,
 	}
 	if (!val) {
 		bio_set_dev(bio, s->main);
-		return DMR_WAY_DEVICE;
+		return both ? DMR_WAY_BOTH : DMR_WAY_DEVICE;
 	}
 	return dmr_choose(s, bio, trip, unit, val);
+}
+
+/*
+ * A twin for a write that probably needs one: map may sleep here, but not when it
+ * knows. One that needs it then and has none goes to the redirect engine.
+ */
+static struct dmr_twin *dmr_twin_prepare(struct dmr_set *s, struct bio *bio)
+{
+	struct block_device *bdev = s->copy.bdev;
+	bool both;
+
+	if (!op_is_write(bio_op(bio)) || bio->bi_opf & REQ_NOWAIT)
+		return NULL;
+	dmr_copy_run(s, dmr_sector_to_unit(s, bio->bi_iter.bi_sector), 1, &both);
+	if (!both)
+		return NULL;
+	if (bio_op(bio) == REQ_OP_WRITE ||
+	    (bio_op(bio) == REQ_OP_DISCARD && bdev_max_discard_sectors(bdev)))
+		return dmr_twin_get(s, bio, bdev);
+	return NULL;
+}
+
+/* A write that has to go to both. Zeros are something else on each device. */
+static enum dmr_way dmr_way_of_both(struct bio *bio, struct dmr_twin *twin)
+{
+	if (twin)
+		return DMR_WAY_BOTH;
+	/* What was discarded may be different on both. */
+	return bio_op(bio) == REQ_OP_DISCARD ? DMR_WAY_DEVICE : DMR_WAY_ENGINE;
 }
 
 /*
@@ -187,9 +225,13 @@ static int dmr_end_here(struct dmr_set *s, struct bio *bio,
 		/* It may be gone already. */
 		break;
 	case DMR_WAY_ENGINE:
+	case DMR_WAY_RESCUE:
 		if (!(bio->bi_opf & REQ_NOWAIT)) {
 			dmr_keep(bio, &trip->iter);
-			dmr_queue_write(s, bio);
+			if (way == DMR_WAY_ENGINE)
+				dmr_queue_write(s, bio);
+			else
+				dmr_queue_read(s, bio);
 			break;
 		}
 		fallthrough;
@@ -215,17 +257,23 @@ static noinline int dmr_map_slow(struct dmr_set *s, struct bio *bio)
 		.at = op_is_write(bio_op(bio)) ? DMR_AT_MAIN : DMR_AT_READ,
 	};
 	struct dmr_record *rec;
+	struct dmr_twin *twin;
 	enum dmr_way way;
 
 	if (!dmr_record_get(s, bio, &rec))
 		return dmr_end_here(s, bio, &trip, DMR_WAY_AGAIN);
+	twin = dmr_twin_prepare(s, bio);
 	preempt_disable();
 	trip.epoch = dmr_epoch(s);
 	way = dmr_route(s, bio, &trip);
-	if (way == DMR_WAY_DEVICE && trip.at != DMR_AT_READ)
+	if (way == DMR_WAY_BOTH)
+		way = dmr_way_of_both(bio, twin);
+	if (way <= DMR_WAY_BOTH && trip.at != DMR_AT_READ)
 		this_cpu_inc(s->pcpu->inflight[trip.epoch]);
 	preempt_enable();
-	if (way != DMR_WAY_DEVICE) {
+	if (way != DMR_WAY_BOTH)
+		dmr_twin_put(twin);
+	if (way > DMR_WAY_BOTH) {
 		dmr_record_put(s, rec);
 		return dmr_end_here(s, bio, &trip, way);
 	}
@@ -235,16 +283,64 @@ static noinline int dmr_map_slow(struct dmr_set *s, struct bio *bio)
 	} else {
 		dmr_tag_set(bio, &trip.iter, trip.at, trip.epoch);
 	}
+	if (way == DMR_WAY_BOTH)
+		dmr_twin_send(twin, bio, trip.iter.bi_sector, REQ_FUA,
+			      dmr_copy_twin_done);
 	return DM_MAPIO_REMAPPED;
 }
 
-/* A spare that is out of use gets no flush: did it lose what needs one? */
+/* What is on a spare that no flush has covered: DMR_SOLE, and rows. */
+static unsigned int unflushed(struct dmr_spare *sp)
+{
+	return (READ_ONCE(sp->unflushed) ? DMR_SOLE : 0) | READ_ONCE(sp->twins);
+}
+
+/* A flush of a spare begins; what depends on it? If it fails, the set may. */
+static unsigned int dmr_flush_begin(struct dmr_set *s, struct dmr_spare *sp)
+{
+	unsigned int mask = 0;
+	unsigned long flags;
+
+	if (!READ_ONCE(s->wide) && !READ_ONCE(sp->unflushed))
+		return DMR_SOLE;
+	spin_lock_irqsave(&s->fail_lock, flags);
+	mask = unflushed(sp) | sp->flushing;
+	/* Writes that end from now on need another one. */
+	WRITE_ONCE(sp->unflushed, false);
+	WRITE_ONCE(sp->twins, 0);
+	sp->flushing = mask;
+	sp->nr_flushing++;
+	spin_unlock_irqrestore(&s->fail_lock, flags);
+	return mask | DMR_COUNTED;
+}
+
+/* Is all of that on another spare, which is there and gets its own flush? */
+static bool dmr_is_elsewhere(struct dmr_set *s, unsigned int mask)
+{
+	unsigned int i;
+
+	for (i = 0; i < DMR_MAX_SPARES; i++)
+		if (mask & 1U << i && !READ_ONCE(s->spare[i].present))
+			return false;
+	return !(mask & DMR_SOLE);
+}
+
+/* Let a flush end well when all know that this spare doesn't count any more. */
+static void dmr_flush_later(struct dmr_set *s, struct bio *bio)
+{
+	struct bvec_iter empty = { };
+
+	dmr_keep(bio, &empty);
+	dmr_queue_write(s, bio);
+}
+
+/* A spare that is out of use, and has nothing alone that needs a flush. */
 static int dmr_flush_gone(struct dmr_set *s, struct bio *bio,
 			  struct dmr_spare *sp)
 {
-	if (READ_ONCE(sp->unflushed)) {
-		dmr_set_fail(s, "a spare went with writes that it had not flushed");
-		return DM_MAPIO_KILL;
+	if (READ_ONCE(s->wide) && !READ_ONCE(sp->recorded)) {
+		dmr_flush_later(s, bio);
+		return DM_MAPIO_SUBMITTED;
 	}
 	dmr_tag_us(bio);
 	bio_endio(bio);
@@ -255,24 +351,35 @@ static int dmr_flush_gone(struct dmr_set *s, struct bio *bio,
 static noinline int dmr_map_flush(struct dmr_table *t, struct bio *bio)
 {
 	unsigned int nr = dm_bio_get_target_bio_nr(bio);
+	unsigned int idx = nr ? READ_ONCE(t->set_idx[nr - 1]) : 0;
 	struct dmr_set *s = t->set;
-	struct dmr_spare *sp = nr ? &s->spare[t->set_idx[nr - 1]] : NULL;
+	struct dmr_spare *sp = nr ? &s->spare[idx] : NULL;
 	struct dmr_trip trip = {
-		.at = nr ? DMR_AT_SPARE + t->set_idx[nr - 1] : DMR_AT_MAIN,
+		.at = nr ? DMR_AT_FLUSH : DMR_AT_MAIN,
+		/* It has no sectors, so its tag tells something else. */
+		.iter.bi_size = SECTOR_SIZE,
 	};
 
 	if (READ_ONCE(s->failed))
 		return DM_MAPIO_KILL;
-	if (sp && !READ_ONCE(sp->present))
+	if (idx == DMR_NO_ROW) {
+		/* Nothing of ours is there. */
+		dmr_tag_us(bio);
+		bio_endio(bio);
+		return DM_MAPIO_SUBMITTED;
+	}
+	/* One that takes no writes any more may still flush what it took. */
+	if (sp && !READ_ONCE(sp->present) &&
+	    dmr_is_elsewhere(s, unflushed(sp) | READ_ONCE(sp->flushing)))
 		return dmr_flush_gone(s, bio, sp);
-	/* If it fails, the set does; writes that end from now on need another. */
-	if (sp && READ_ONCE(sp->unflushed))
-		WRITE_ONCE(sp->unflushed, false);
+	if (sp)
+		trip.iter.bi_sector = idx << DMR_FLUSH_SHIFT |
+				      dmr_flush_begin(s, sp);
 	preempt_disable();
 	trip.epoch = dmr_epoch(s);
 	this_cpu_inc(s->pcpu->inflight[trip.epoch]);
 	preempt_enable();
-	dmr_tag_set(bio, &bio->bi_iter, trip.at, trip.epoch);
+	dmr_tag_set(bio, &trip.iter, trip.at, trip.epoch);
 	bio_set_dev(bio, nr ? t->spare[nr - 1]->bdev : s->main);
 	return DM_MAPIO_REMAPPED;
 }
@@ -287,16 +394,18 @@ static __always_inline int dmr_to_main(struct dmr_set *s, struct bio *bio,
 
 /*
  * A bio whose data is all on a spare: there as it is, or the slow path, as for
- * what depends on what the spare can do. Called like dmr_map_units().
+ * what depends on what the spare can do, and for writes that need two of them.
+ * Called like dmr_map_units().
  */
 static __always_inline int dmr_to_spare(struct dmr_set *s, struct bio *bio,
-					u64 val, unsigned int epoch)
+					u64 val, unsigned int epoch, bool write)
 {
 	unsigned int idx = val >> DMR_VAL_IDX_SHIFT & 0xf;
 	struct dmr_spare *sp = &s->spare[idx];
 
-	if (!dmr_val_plain(val) || !READ_ONCE(sp->present) ||
-	    (bio_op(bio) != REQ_OP_READ && bio_op(bio) != REQ_OP_WRITE)) {
+	if (!(write ? dmr_val_alone(val) : dmr_val_plain(val)) ||
+	    !READ_ONCE(sp->present) ||
+	    bio_op(bio) != (write ? REQ_OP_WRITE : REQ_OP_READ)) {
 		preempt_enable();
 		return dmr_map_slow(s, bio);
 	}
@@ -316,7 +425,7 @@ static __always_inline bool dmr_whole(struct dmr_set *s, u64 unit, u32 n, u64 *v
 
 	if (off + n > DMR_REGION_UNITS)
 		return false;
-	v = dmr_rview(rcu_dereference_check(s->tbl[unit >> DMR_REGION_SHIFT],
+	v = dmr_rview(rcu_dereference_check(READ_ONCE(s->tbl)[unit >> DMR_REGION_SHIFT],
 					    rcu_read_lock_sched_held()));
 	return dmr_region_whole(&v, off, n, val);
 }
@@ -325,10 +434,10 @@ static __always_inline bool dmr_whole(struct dmr_set *s, u64 unit, u32 n, u64 *v
  * A bio of @n units that as a whole goes to main or to a spare; or the slow path.
  * Preemption is disabled; it is not when this returns.
  */
-static __always_inline int dmr_map_units(struct dmr_set *s, struct bio *bio, u32 n)
+static __always_inline int dmr_map_units(struct dmr_set *s, struct bio *bio, u32 n,
+					 bool write)
 {
 	u64 unit = dmr_sector_to_unit(s, bio->bi_iter.bi_sector), val;
-	bool write = op_is_write(bio_op(bio));
 	unsigned int epoch = dmr_epoch(s);
 
 	if ((write && READ_ONCE(s->nr_holds)) || !dmr_whole(s, unit, n, &val)) {
@@ -336,7 +445,7 @@ static __always_inline int dmr_map_units(struct dmr_set *s, struct bio *bio, u32
 		return dmr_map_slow(s, bio);
 	}
 	if (val)
-		return dmr_to_spare(s, bio, val, epoch);
+		return dmr_to_spare(s, bio, val, epoch, write);
 	if (write)
 		this_cpu_inc(s->pcpu->inflight[epoch]);
 	preempt_enable();
@@ -345,15 +454,24 @@ static __always_inline int dmr_map_units(struct dmr_set *s, struct bio *bio, u32
 
 static noinline int dmr_map_many(struct dmr_set *s, struct bio *bio)
 {
-	return dmr_map_units(s, bio, dmr_sector_to_unit(s, bio_sectors(bio)));
+	return dmr_map_units(s, bio, dmr_sector_to_unit(s, bio_sectors(bio)),
+			     op_is_write(bio_op(bio)));
 }
 
-/* The bitmap doesn't tell, or something is held. Called like dmr_map_units(). */
-static noinline int dmr_map_near(struct dmr_set *s, struct bio *bio)
+/* The bitmap doesn't tell. Called like dmr_map_units(). */
+static noinline int dmr_read_near(struct dmr_set *s, struct bio *bio)
 {
 	if (bio->bi_iter.bi_size > dmr_unit_bytes(s))
 		return dmr_map_many(s, bio);
-	return dmr_map_units(s, bio, 1);
+	return dmr_map_units(s, bio, 1, false);
+}
+
+/* Or something is held. */
+static noinline int dmr_write_near(struct dmr_set *s, struct bio *bio)
+{
+	if (bio->bi_iter.bi_size > dmr_unit_bytes(s))
+		return dmr_map_many(s, bio);
+	return dmr_map_units(s, bio, 1, true);
 }
 
 static __always_inline int dmr_map_bio(struct dm_target *ti, struct bio *bio)
@@ -371,7 +489,7 @@ static __always_inline int dmr_map_bio(struct dm_target *ti, struct bio *bio)
 		if (READ_ONCE(s->busy)) {
 			preempt_disable();
 			if (!dmr_index_clear(s, &bio->bi_iter))
-				return dmr_map_near(s, bio);
+				return dmr_read_near(s, bio);
 			preempt_enable();
 		}
 		return dmr_to_main(s, bio, DMR_AT_READ, 0);
@@ -380,7 +498,7 @@ static __always_inline int dmr_map_bio(struct dm_target *ti, struct bio *bio)
 	epoch = dmr_epoch(s);
 	if (READ_ONCE(s->busy) && (READ_ONCE(s->nr_holds) ||
 				   !dmr_index_clear(s, &bio->bi_iter)))
-		return dmr_map_near(s, bio);
+		return dmr_write_near(s, bio);
 	this_cpu_inc(s->pcpu->inflight[epoch]);
 	preempt_enable();
 	return dmr_to_main(s, bio, DMR_AT_MAIN, epoch);
@@ -430,22 +548,32 @@ static __always_inline void dmr_spare_written(struct dmr_set *s, struct bio *bio
 		WRITE_ONCE(sp->unflushed, true);
 }
 
+/*
+ * A spare that is gone gives any error. A write gets another place then; whether
+ * another spare has what was to be read is looked at later.
+ */
+static bool dmr_spare_failed(struct dmr_set *s, struct bio *bio,
+			     const struct dmr_trip *trip, blk_status_t status)
+{
+	return trip->at >= DMR_AT_SPARE && status != BLK_STS_AGAIN &&
+	       (is_data_write(bio) || READ_ONCE(s->wide));
+}
+
 /* A bio came back with an error. Keep it if there is something we can do. */
 static int dmr_failed(struct dmr_set *s, struct bio *bio,
-		      const struct dmr_trip *trip, blk_status_t status)
+		      const struct dmr_trip *trip, blk_status_t *error)
 {
+	blk_status_t status = *error;
+
 	trace_dm_remap_error(s, bio, trip, status);
-	if (bio->bi_opf & REQ_PREFLUSH) {
-		/*
-		 * Core drops the error of the flush that goes before a write
-		 * with REQ_PREFLUSH, so remember it: nothing may be
-		 * acknowledged any more that this spare may have lost.
-		 */
-		if (trip->at >= DMR_AT_SPARE && status != BLK_STS_NOTSUPP)
-			dmr_set_fail(s, "a spare failed to flush its cache");
+	/* It is the block that can't be read: our device is there. */
+	if (trip->at >= DMR_AT_SPARE && bio_op(bio) == REQ_OP_READ &&
+	    !dmr_is_medium(status) && status != BLK_STS_AGAIN)
+		*error = BLK_STS_IOERR;
+	if (bio->bi_opf & REQ_PREFLUSH)
 		return DM_ENDIO_DONE;
-	}
-	if (!dmr_is_medium(status) || READ_ONCE(s->failed))
+	if (!(dmr_is_medium(status) || dmr_spare_failed(s, bio, trip, status)) ||
+	    READ_ONCE(s->failed))
 		return DM_ENDIO_DONE;
 	/* Read-ahead fails fast and for its own reasons. */
 	if (bio->bi_opf & REQ_RAHEAD)
@@ -463,9 +591,50 @@ static int dmr_failed(struct dmr_set *s, struct bio *bio,
 	return DM_ENDIO_DONE;
 }
 
+/*
+ * A flush of a spare has ended. REQ_PREFLUSH may be gone from it: the block layer
+ * takes it away when a device has no cache.
+ */
+static int dmr_flush_end(struct dmr_set *s, struct bio *bio,
+			 struct dmr_trip *trip, blk_status_t status)
+{
+	unsigned int idx = trip->iter.bi_sector >> DMR_FLUSH_SHIFT;
+	unsigned int mask = trip->iter.bi_sector & DMR_FLUSH_MASK;
+	struct dmr_spare *sp = &s->spare[idx];
+	unsigned long flags;
+
+	if (!status || status == BLK_STS_NOTSUPP) {
+		spin_lock_irqsave(&s->fail_lock, flags);
+		if (mask & DMR_COUNTED && sp->nr_flushing && !--sp->nr_flushing)
+			sp->flushing = 0;
+		spin_unlock_irqrestore(&s->fail_lock, flags);
+		if (!status)
+			this_cpu_inc(s->pcpu->done[1]);
+		return DM_ENDIO_DONE;
+	}
+	/* It stays counted: what it leaves behind is. */
+	trip->iter = (struct bvec_iter){ .bi_size = 0 };
+	trip->at = DMR_AT_SPARE + idx;
+	trace_dm_remap_error(s, bio, trip, status);
+	if (dmr_is_elsewhere(s, mask)) {
+		WRITE_ONCE(sp->flush_failed, true);
+		dmr_flush_later(s, bio);
+		return DM_ENDIO_INCOMPLETE;
+	}
+	/*
+	 * Core drops the error of the flush that goes before a write with
+	 * REQ_PREFLUSH, so remember it: nothing may be acknowledged any more that
+	 * this spare may have lost.
+	 */
+	dmr_set_fail(s, READ_ONCE(sp->present) ?
+		     "a spare failed to flush its cache" :
+		     "a spare went with writes that it had not flushed");
+	return DM_ENDIO_DONE;
+}
+
 /* A bio that failed, or that we keep, or that has a record. */
 static noinline int dmr_end_slow(struct dmr_set *s, struct bio *bio,
-				 blk_status_t status)
+				 blk_status_t *error)
 {
 	bool write = op_is_write(bio_op(bio));
 	struct dmr_trip trip;
@@ -475,8 +644,10 @@ static noinline int dmr_end_slow(struct dmr_set *s, struct bio *bio,
 	dmr_trip_end(s, bio, &trip);
 	if (trip.at != DMR_AT_READ)
 		this_cpu_dec(s->pcpu->inflight[trip.epoch]);
-	if (status)
-		return dmr_failed(s, bio, &trip, status);
+	if (trip.at == DMR_AT_FLUSH)
+		return dmr_flush_end(s, bio, &trip, *error);
+	if (*error)
+		return dmr_failed(s, bio, &trip, error);
 	if (write && trip.at >= DMR_AT_SPARE)
 		dmr_spare_written(s, bio, trip.at);
 	this_cpu_inc(s->pcpu->done[write]);
@@ -485,14 +656,14 @@ static noinline int dmr_end_slow(struct dmr_set *s, struct bio *bio,
 
 /* All that isn't a read or write of main that ended well. */
 static noinline int dmr_end_other(struct dmr_set *s, struct bio *bio,
-				  blk_status_t status)
+				  blk_status_t *error)
 {
 	struct dmr_pcpu __percpu *pcpu = s->pcpu;
 	bool write = op_is_write(bio_op(bio));
 	unsigned long tag = dmr_tag_get(bio);
 
-	if (status || dmr_tag_at(tag) >= DMR_AT_US)
-		return dmr_end_slow(s, bio, status);
+	if (*error || dmr_tag_at(tag) >= DMR_AT_US)
+		return dmr_end_slow(s, bio, error);
 	if (write)
 		dmr_spare_written(s, bio, dmr_tag_at(tag));
 	this_cpu_dec(pcpu->inflight[dmr_tag_epoch(tag)]);
@@ -516,7 +687,7 @@ int dmr_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 	struct dmr_pcpu __percpu *pcpu = t->set->pcpu;
 
 	if (unlikely(*error || dmr_tag_at(tag) > DMR_AT_MAIN))
-		return dmr_end_other(t->set, bio, *error);
+		return dmr_end_other(t->set, bio, error);
 	if (dmr_tag_at(tag) == DMR_AT_READ) {
 		this_cpu_inc(pcpu->done[0]);
 		return DM_ENDIO_DONE;

@@ -9,17 +9,12 @@
  * runs.
  */
 #include <linux/sched/mm.h>
+#include <linux/slab.h>
 
-#include "dm-remap.h"
+#include "dm-remap-message.h"
 
-struct dmr_call {
-	struct dmr_set *s;
-	unsigned int argc;	/* arguments behind the command */
-	char **argv;
-	char *result;
-	unsigned int maxlen;
-	unsigned int sz;
-};
+/* Ranges of one message at the most: what one commit can make durable. */
+#define REMAP_PAIRS	DMR_BATCH
 
 struct dmr_command {
 	const char *name;
@@ -29,7 +24,14 @@ struct dmr_command {
 	int (*run)(struct dmr_call *c);
 };
 
-static __printf(2, 3) void reply(struct dmr_call *c, const char *fmt, ...)
+/**
+ * dmr_reply() - add to the answer
+ * @c: the call
+ * @fmt: what; is cut when there is no room
+ *
+ * Context: any.
+ */
+void dmr_reply(struct dmr_call *c, const char *fmt, ...)
 {
 	va_list args;
 
@@ -38,31 +40,56 @@ static __printf(2, 3) void reply(struct dmr_call *c, const char *fmt, ...)
 	va_end(args);
 }
 
-/* "<sector> [<count>]" to units; a range is widened to whole units. */
-static int parse_range(struct dmr_call *c, u64 *unit, u64 *n)
+/*
+ * The pair of arguments "<sector> [<count>]", counted from 0, to units; a range is
+ * widened to whole units.
+ */
+static int parse_range(struct dmr_call *c, unsigned int pair, struct dmr_range *range)
 {
 	struct dmr_set *s = c->s;
 	u64 from, count = 1, end, sectors = dmr_unit_to_sector(s, s->nr_units);
+	char **argv = c->argv + 2 * pair;
+	char where[20] = "";
 
-	if (kstrtou64(c->argv[0], 10, &from) ||
-	    (c->argc > 1 && kstrtou64(c->argv[1], 10, &count))) {
-		dmr_set_error(s, "A sector and a count are decimal numbers of 512-byte sectors.");
+	if (c->argc > 2)
+		scnprintf(where, sizeof(where), "Pair %u: ", pair + 1);
+	if (kstrtou64(argv[0], 10, &from) ||
+	    (c->argc > 2 * pair + 1 && kstrtou64(argv[1], 10, &count))) {
+		dmr_set_error(s, "%sA sector and a count are decimal numbers of 512-byte sectors.",
+			      where);
 		return -EINVAL;
 	}
 	if (!count || from >= sectors || count > sectors - from) {
-		dmr_set_error(s, "Sectors %llu to %llu are not on the device, which has %llu.",
-			      from, from + count - 1, sectors);
+		dmr_set_error(s, "%sSectors %llu to %llu are not on the device, which has %llu.",
+			      where, from, from + count - 1, sectors);
 		return -ERANGE;
 	}
 	end = from + count;
-	*unit = dmr_sector_to_unit(s, from);
-	*n = dmr_sector_to_unit(s, end + (1U << s->unit_shift) - 1) - *unit;
+	range->unit = dmr_sector_to_unit(s, from);
+	range->n = dmr_sector_to_unit(s, end + (1U << s->unit_shift) - 1) -
+		   range->unit;
 	return 0;
+}
+
+/* All pairs, before anything is done. */
+static int parse_ranges(struct dmr_call *c, struct dmr_range *ranges)
+{
+	unsigned int i;
+	int r = 0;
+
+	if (c->argc > 1 && c->argc % 2) {
+		dmr_set_error(c->s, "remap takes a sector, or pairs of a sector and a count, not %u numbers.",
+			      c->argc);
+		return -EINVAL;
+	}
+	for (i = 0; 2 * i < c->argc && !r; i++)
+		r = parse_range(c, i, &ranges[i]);
+	return r;
 }
 
 static int run_ping(struct dmr_call *c)
 {
-	reply(c, "pong dm-remap " DMR_VERSION " set=%pUb", c->s->uuid);
+	dmr_reply(c, "pong dm-remap " DMR_VERSION " set=%pUb", c->s->uuid);
 	return 0;
 }
 
@@ -81,7 +108,7 @@ static int run_stats(struct dmr_call *c)
 static int run_clear_stats(struct dmr_call *c)
 {
 	dmr_counters_clear(c->s);
-	reply(c, "cleared");
+	dmr_reply(c, "cleared");
 	return 0;
 }
 
@@ -93,42 +120,47 @@ static int run_health(struct dmr_call *c)
 
 static int run_remap(struct dmr_call *c)
 {
+	struct dmr_range *ranges;
 	struct dmr_moved m = { };
-	u64 unit, n;
-	int r = parse_range(c, &unit, &n);
+	int r;
 
+	ranges = kmalloc_array(REMAP_PAIRS, sizeof(*ranges), GFP_KERNEL);
+	if (!ranges)
+		return -ENOMEM;
+	r = parse_ranges(c, ranges);
 	if (!r)
-		r = dmr_relocate(c->s, unit, n, &m);
+		r = dmr_relocate(c->s, ranges, DIV_ROUND_UP(c->argc, 2), &m);
+	kfree(ranges);
 	if (!r)
-		reply(c, "remapped=%llu lost=%llu already=%llu", m.done, m.lost,
-		      m.already);
+		dmr_reply(c, "remapped=%llu lost=%llu already=%llu", m.done, m.lost,
+			  m.already);
 	return r;
 }
 
 static int run_unremap(struct dmr_call *c)
 {
 	struct dmr_moved m = { };
-	u64 unit, n;
-	int r = parse_range(c, &unit, &n);
+	struct dmr_range range;
+	int r = parse_range(c, 0, &range);
 
 	if (!r)
-		r = dmr_return(c->s, unit, n, &m);
+		r = dmr_return(c->s, range.unit, range.n, &m);
 	if (!r)
-		reply(c, "unremapped=%llu kept=%llu lost=%llu", m.done, m.kept,
-		      m.lost);
+		dmr_reply(c, "unremapped=%llu kept=%llu lost=%llu", m.done, m.kept,
+			  m.lost);
 	return r;
 }
 
 static int run_verify(struct dmr_call *c)
 {
 	struct dmr_moved m = { };
-	u64 unit = 0, n = c->s->nr_units;
-	int r = c->argc ? parse_range(c, &unit, &n) : 0;
+	struct dmr_range range = { .n = c->s->nr_units };
+	int r = c->argc ? parse_range(c, 0, &range) : 0;
 
 	if (!r)
-		r = dmr_verify(c->s, unit, n, &m);
+		r = dmr_verify(c->s, range.unit, range.n, &m);
 	if (!r)
-		reply(c, "verified=%llu errors=%llu", m.done, m.errors);
+		dmr_reply(c, "verified=%llu errors=%llu", m.done, m.errors);
 	return r;
 }
 
@@ -138,7 +170,7 @@ static int run_clear(struct dmr_call *c)
 	int r = dmr_return(c->s, 0, c->s->nr_units, &m);
 
 	if (!r)
-		reply(c, "cleared=%llu kept=%llu lost=%llu", m.done, m.kept, m.lost);
+		dmr_reply(c, "cleared=%llu kept=%llu lost=%llu", m.done, m.kept, m.lost);
 	return r;
 }
 
@@ -159,7 +191,7 @@ static int run_save(struct dmr_call *c)
 	if (r)
 		dmr_set_error(s, "No spare takes metadata; see the kernel log.");
 	else
-		reply(c, "saved events=%llu state=%llu", s->events, s->state.seq);
+		dmr_reply(c, "saved events=%llu state=%llu", s->events, s->state.seq);
 	return r;
 }
 
@@ -180,9 +212,9 @@ static int check_metadata(struct dmr_call *c, bool reload)
 	if (r)
 		dmr_set_error(s, "The table on the spares is damaged beyond what its copies can repair, or older than the one in memory; see the kernel log.");
 	else
-		reply(c, "leaves=%u superblocks=%u records=%u repaired=%u",
-		      found.leaves, found.superblocks, found.records,
-		      found.repaired);
+		dmr_reply(c, "leaves=%u superblocks=%u records=%u repaired=%u",
+			  found.leaves, found.superblocks, found.records,
+			  found.repaired);
 	return r;
 }
 
@@ -203,18 +235,24 @@ static void print_entry(struct dmr_call *c, u64 unit, u64 val)
 {
 	struct dmr_set *s = c->s;
 	struct dmr_entry e;
+	struct dmr_pair p;
 
 	dmr_val_entry(val, unit, &e);
 	if (e.kind == DMR_KIND_LOST) {
-		reply(c, "%llu %u - - lost auto\n", dmr_unit_to_sector(s, unit),
-		      1U << s->unit_shift);
+		dmr_reply(c, "%llu %u - - lost auto\n", dmr_unit_to_sector(s, unit),
+			  1U << s->unit_shift);
 		return;
 	}
-	reply(c, "%llu %u %u %llu %s %s\n", dmr_unit_to_sector(s, unit),
-	      1U << s->unit_shift, e.spare_idx,
-	      dmr_unit_to_sector(s, e.spare_unit),
-	      e.flags & DMR_ENTRY_UNKNOWN ? "unknown" : "remap",
-	      e.flags & DMR_ENTRY_MANUAL ? "manual" : "auto");
+	dmr_reply(c, "%llu %u %u %llu %s %s", dmr_unit_to_sector(s, unit),
+		  1U << s->unit_shift, e.spare_idx,
+		  dmr_unit_to_sector(s, e.spare_unit),
+		  e.flags & DMR_ENTRY_UNKNOWN ? "unknown" : "remap",
+		  e.flags & DMR_ENTRY_MANUAL ? "manual" : "auto");
+	dmr_pair_get(s, unit, &p);
+	if (dmr_val_mirrored(val) && !p.same)
+		dmr_reply(c, " %u %llu", p.second.spare_idx,
+			  dmr_unit_to_sector(s, p.second.spare_unit));
+	dmr_reply(c, "\n");
 }
 
 static int run_list(struct dmr_call *c)
@@ -237,15 +275,31 @@ static int run_list(struct dmr_call *c)
 	}
 	mutex_unlock(&s->engine_lock);
 	if (more)
-		reply(c, "next=%llu", dmr_unit_to_sector(s, unit));
+		dmr_reply(c, "next=%llu", dmr_unit_to_sector(s, unit));
 	else
-		reply(c, "end");
+		dmr_reply(c, "end");
 	return 0;
+}
+
+static int set_redundancy(struct dmr_call *c)
+{
+	const char *value = c->argv[1];
+	int r;
+
+	if (strcmp(value, "1") && strcmp(value, "2")) {
+		dmr_set_error(c->s, "Redundancy is 1 or 2: the number of spares that every remap is on.");
+		return -EINVAL;
+	}
+	r = dmr_set_redundancy(c->s, *value - '0');
+	if (r == -EIO)
+		dmr_set_error(c->s, "No spare takes metadata; see the kernel log.");
+	return r;
 }
 
 static int run_set(struct dmr_call *c)
 {
 	struct dmr_set *s = c->s;
+	int r;
 
 	if (!strcmp(c->argv[0], "breaker")) {
 		if (strcmp(c->argv[1], "closed")) {
@@ -255,14 +309,28 @@ static int run_set(struct dmr_call *c)
 		mutex_lock(&s->engine_lock);
 		dmr_breaker_close(s);
 		mutex_unlock(&s->engine_lock);
+	} else if (!strcmp(c->argv[0], "allocation")) {
+		r = dmr_set_policy(s, c->argv[1]);
+		if (r)
+			return r;
+	} else if (!strcmp(c->argv[0], "redundancy")) {
+		r = set_redundancy(c);
+		if (r)
+			return r;
+	} else if (!strcmp(c->argv[0], "relocate")) {
+		if (dmr_relocation_set(&s->opts, c->argv[1])) {
+			dmr_set_error(s, "relocate is off, ask, half or always, not %s.",
+				      c->argv[1]);
+			return -EINVAL;
+		}
 	} else if (dmr_opt_set(&s->opts, c->argv[0], c->argv[1])) {
-		dmr_set_error(s, "%s can't be set to %s; the keys are: " DMR_KEYS ", breaker closed.",
+		dmr_set_error(s, "%s can't be set to %s; the keys are: " DMR_KEYS ", allocation, breaker closed, redundancy 1-2, relocate.",
 			      c->argv[0], c->argv[1]);
 		return -EINVAL;
 	}
 	if (!strcmp(c->argv[0], "autosave_seconds"))
 		dmr_state_arm(s);
-	reply(c, "%s=%s", c->argv[0], c->argv[1]);
+	dmr_reply(c, "%s=%s", c->argv[0], c->argv[1]);
 	return 0;
 }
 
@@ -271,14 +339,48 @@ static int run_get(struct dmr_call *c)
 	const unsigned int *value = dmr_opt_get(&c->s->opts, c->argv[0]);
 
 	if (value) {
-		reply(c, "%s=%u", c->argv[0], *value);
+		dmr_reply(c, "%s=%u", c->argv[0], *value);
 	} else if (!strcmp(c->argv[0], "breaker")) {
-		reply(c, "breaker=%s", c->s->breaker_open ? "open" : "closed");
+		dmr_reply(c, "breaker=%s", c->s->breaker_open ? "open" : "closed");
+	} else if (!strcmp(c->argv[0], "allocation")) {
+		dmr_reply(c, "allocation=%s", dmr_policy_name(c->s->policy));
+	} else if (!strcmp(c->argv[0], "redundancy")) {
+		dmr_reply(c, "redundancy=%u", c->s->redundancy);
+	} else if (!strcmp(c->argv[0], "relocate")) {
+		dmr_reply(c, "relocate=%s", dmr_relocation_name(c->s->opts.relocate));
 	} else {
-		dmr_set_error(c->s, "%s is not a key; the keys are: " DMR_KEYS ", breaker.",
+		dmr_set_error(c->s, "%s is not a key; the keys are: " DMR_KEYS ", allocation, breaker, redundancy, relocate.",
 			      c->argv[0]);
 		return -EINVAL;
 	}
+	return 0;
+}
+
+static int run_copy(struct dmr_call *c)
+{
+	struct dmr_set *s = c->s;
+	struct block_device *bdev;
+	char identity[DMR_IDENTITY_LEN] = "";
+	unsigned int i, len = 0;
+	int r;
+
+	for (i = 1; i < c->argc; i++)
+		len += scnprintf(identity + len, sizeof(identity) - len, "%s%s",
+				 i > 1 ? " " : "", c->argv[i]);
+	r = dmr_copy_command(s, c->argv[0], identity);
+	if (r)
+		return r;
+	dmr_reply(c, "state=%s copied=%llu total=%llu lost=%llu rate=%u reason=%s at=%llu",
+		  dmr_copy_phase(s), dmr_unit_to_sector(s, s->copy.done),
+		  dmr_unit_to_sector(s, s->nr_units),
+		  dmr_unit_to_sector(s, s->nr_lost + s->nr_unknown),
+		  s->opts.copy_rate, s->copy.why,
+		  dmr_unit_to_sector(s, s->copy.at));
+	/* Of the last copy, too: a tool knows a disk again by that. */
+	dmr_reply(c, " id=%u sectors=%llu", s->copy.id, s->copy.sectors);
+	bdev = READ_ONCE(s->copy.bdev);
+	if (bdev)
+		dmr_reply(c, " to=%u:%u", MAJOR(bdev->bd_dev), MINOR(bdev->bd_dev));
 	return 0;
 }
 
@@ -287,7 +389,7 @@ static int run_error(struct dmr_call *c)
 	struct dmr_set *s = c->s;
 
 	spin_lock(&s->error_lock);
-	reply(c, "%s", s->last_error);
+	dmr_reply(c, "%s", s->last_error);
 	spin_unlock(&s->error_lock);
 	return 0;
 }
@@ -301,7 +403,9 @@ static const struct dmr_command commands[] = {
 	{ "stats", 0, 0, "counters", run_stats },
 	{ "clear_stats", 0, 0, "counters to 0", run_clear_stats },
 	{ "health", 0, 0, "health score and its terms", run_health },
-	{ "remap", 1, 2, "<sector> [<count>]: move sectors to a spare", run_remap },
+	{ "remap", 1, 2 * REMAP_PAIRS,
+	  "<sector> [<count> [<sector> <count>]...]: move sectors to a spare",
+	  run_remap },
 	{ "unremap", 1, 2, "<sector> [<count>]: move them back, verified",
 	  run_unremap },
 	{ "verify", 0, 2, "[<sector> [<count>]]: read remapped sectors from their spares",
@@ -313,9 +417,15 @@ static const struct dmr_command commands[] = {
 	{ "restore", 0, 0, "repair, and set the counters to those saved last",
 	  run_restore },
 	{ "list", 2, 2, "<from sector> <lines>: remapped sectors", run_list },
+	{ "spare", 1, 4, "list, usage, join, drain, tier, health, migrate, drop: the pool of spares",
+	  dmr_run_spare },
+	{ "scan", 1, 2, "start [<pattern>], stop, pause, resume, status, regions [<from>], candidates [<from>]: the health scan",
+	  dmr_run_scan },
 	{ "get", 1, 1, "<key>: an option", run_get },
 	{ "set", 2, 2, "<key> <value>: change an option until the table is reloaded",
 	  run_set },
+	{ "copy", 1, 32, "start|pause|abort|complete [<name>...]|status: copy main to the device of the option copy_to",
+	  run_copy },
 	{ "error", 0, 0, "why the last failed message failed", run_error },
 };
 
@@ -324,7 +434,7 @@ static int run_help(struct dmr_call *c)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
-		reply(c, "%s - %s\n", commands[i].name, commands[i].help);
+		dmr_reply(c, "%s - %s\n", commands[i].name, commands[i].help);
 	return 0;
 }
 
@@ -349,6 +459,7 @@ int dmr_message(struct dm_target *ti, unsigned int argc, char **argv,
 {
 	struct dmr_table *t = ti->private;
 	struct dmr_call c = {
+		.t = t,
 		.s = t->set,
 		.argc = argc - 1,
 		.argv = argv + 1,

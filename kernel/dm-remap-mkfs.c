@@ -42,15 +42,29 @@ static int range_blank(struct block_device *bdev, sector_t from, sector_t to,
 	return 0;
 }
 
-static int spare_blank(struct dmr_table *t, unsigned int i, void *buf)
+/**
+ * dmr_device_blank() - does a device carry nothing?
+ * @bdev: the device, at least DMR_MIN_SPARE_SECTORS long
+ * @buf: DMR_BULK_BYTES
+ *
+ * Looks at the metadata area, and at the end, where others keep theirs.
+ * Context: may sleep. Return: 0; -EEXIST when it does; an error of reading.
+ */
+int dmr_device_blank(struct block_device *bdev, void *buf)
 {
-	struct block_device *bdev = t->spare[i]->bdev;
 	sector_t end = round_down(bdev_nr_sectors(bdev), DMR_BLOCK_SECTORS);
 	int r;
 
 	r = range_blank(bdev, 0, DMR_DATA_START, buf);
 	if (!r)
 		r = range_blank(bdev, end - TAIL_SECTORS, end, buf);
+	return r;
+}
+
+static int spare_blank(struct dmr_table *t, unsigned int i, void *buf)
+{
+	int r = dmr_device_blank(t->spare[i]->bdev, buf);
+
 	if (r == -EEXIST)
 		dmr_refuse(t, "spare %s carries other data; use pyctl create --force, or wipe it, if it can go",
 			   t->spare[i]->name);

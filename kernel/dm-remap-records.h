@@ -17,6 +17,10 @@
 #define DMR_STATE_SECTOR	9728
 #define DMR_STATE_BLOCKS	2
 #define DMR_NR_SAMPLES		24
+#define DMR_NR_USAGE		64
+#define DMR_NR_NOTED		32
+/* Seconds that two notes of usage are apart, at the least. */
+#define DMR_USAGE_SECONDS	3600
 
 /**
  * enum dmr_reason - why there is a new generation
@@ -29,6 +33,8 @@
  * @DMR_REASON_IDENTITY: another identity of the main device was accepted
  * @DMR_REASON_SPARE_ADDED: a spare joined the set
  * @DMR_REASON_SPARE_REMOVED: a spare left the set
+ * @DMR_REASON_SPARE_RESYNCED: a spare that was stale is up to date again
+ * @DMR_REASON_MAIN_REPLACED: another device is main, to which all was copied
  */
 enum dmr_reason {
 	DMR_REASON_NONE = 0,
@@ -40,6 +46,8 @@ enum dmr_reason {
 	DMR_REASON_IDENTITY,
 	DMR_REASON_SPARE_ADDED,
 	DMR_REASON_SPARE_REMOVED,
+	DMR_REASON_SPARE_RESYNCED,
+	DMR_REASON_MAIN_REPLACED,
 	DMR_REASON_NR,
 };
 
@@ -99,6 +107,14 @@ enum dmr_counter {
 	DMR_CNT_META_ERRORS,
 	DMR_CNT_REFUSED,
 	DMR_CNT_DRAINS,
+	DMR_CNT_SCAN_PASSES,
+	DMR_CNT_SCAN_READS,
+	DMR_CNT_SCAN_SECTORS,
+	DMR_CNT_SCAN_ERRORS,
+	DMR_CNT_SCAN_RESCUED,
+	DMR_CNT_SCAN_SLOW,
+	DMR_CNT_SCAN_BLANKS,
+	DMR_CNT_SCAN_RELOCATED,
 	DMR_NR_COUNTERS,
 };
 
@@ -119,12 +135,86 @@ struct dmr_sample {
 };
 
 /**
+ * struct dmr_usage - how much of the spares was in use at some time
+ * @time: seconds since 1970
+ * @used: entries of the table
+ */
+struct dmr_usage {
+	u64 time;
+	u64 used;
+};
+
+/* A pass of the scan is under way; it waits for an order to go on. */
+#define DMR_SCAN_RUNNING	0x1
+#define DMR_SCAN_PAUSED		0x2
+#define DMR_SCAN_FLAGS_KNOWN	0x3
+
+/**
+ * struct dmr_noted - a region of which the scan has something to tell
+ * @key: device and region, see dm-remap-marks.h
+ * @slow: pieces of it that were slow
+ * @errors: blocks of it that could not be read
+ * @retries: blocks of it that could be read again
+ */
+struct dmr_noted {
+	u64 key;
+	u32 slow;
+	u16 errors;
+	u16 retries;
+};
+
+/**
+ * struct dmr_scanned - where the health scan is, and what it has found
+ * @flags: DMR_SCAN_*
+ * @pattern: enum dmr_pattern
+ * @device: 0 main, n + 1 for spare n
+ * @pass: number of the pass
+ * @place: from dmr_order_place(), on that device
+ * @seed: of the pass
+ * @began: when the pass began, seconds since 1970
+ * @since: from when on the time without a pass is counted, likewise; 0: not known
+ * @ended: when the last whole pass ended, likewise; 0: never
+ * @errors: blocks that this pass could not read; when none is under way, the last
+ * @rescued: blocks that it could read again
+ * @slow: pieces that were slow
+ * @blanks: regions that were blank, and had held data
+ * @relocated: blocks that were moved because they were slow
+ * @found: bad blocks that the last whole pass found
+ * @found_before: those that the one before it found
+ * @nr_noted: regions in @noted
+ * @noted: by rising key
+ */
+struct dmr_scanned {
+	u32 flags;
+	u32 pattern;
+	u32 device;
+	u32 pass;
+	u64 place;
+	u64 seed;
+	u64 began;
+	u64 since;
+	u64 ended;
+	u64 errors;
+	u64 rescued;
+	u64 slow;
+	u64 blanks;
+	u64 relocated;
+	u64 found;
+	u64 found_before;
+	u32 nr_noted;
+	struct dmr_noted noted[DMR_NR_NOTED];
+};
+
+/**
  * struct dmr_state - what may be lost without harm: counters, samples of main
  * @seq: number of the write; it lies in block @seq modulo DMR_STATE_BLOCKS
  * @time: seconds since 1970
  * @flags: DMR_STATE_*
  * @counter: by enum dmr_counter
  * @sample: by the number of the sample
+ * @nr_usage: notes in @usage
+ * @usage: the history of usage, by rising time
+ * @scan: of the health scan
  */
 struct dmr_state {
 	u64 seq;
@@ -132,6 +222,9 @@ struct dmr_state {
 	u32 flags;
 	u64 counter[DMR_NR_COUNTERS];
 	struct dmr_sample sample[DMR_NR_SAMPLES];
+	u32 nr_usage;
+	struct dmr_usage usage[DMR_NR_USAGE];
+	struct dmr_scanned scan;
 };
 
 /**
@@ -211,6 +304,18 @@ void dmr_state_encode(const struct dmr_state *state, const u8 *set_uuid,
  */
 int dmr_state_decode(const void *block, const u8 *set_uuid, unsigned int place,
 		     struct dmr_state *state);
+
+/**
+ * dmr_usage_add() - note how much is in use
+ * @state: the state
+ * @time: now, seconds since 1970
+ * @used: entries of the table
+ *
+ * Changes within an hour share a note. When there is no room, every other note of
+ * the older half goes: the further back, the coarser the history.
+ * Context: any.
+ */
+void dmr_usage_add(struct dmr_state *state, u64 time, u64 used);
 
 /**
  * dmr_sample_unit() - which unit of main a sample is taken from

@@ -19,122 +19,6 @@
 
 #include "dm-remap.h"
 
-/* Spare units tried for one main unit before giving up. */
-#define MAX_PLACE_TRIES		8
-
-/* The spare with the most free units: wear and failures are spread. */
-static struct dmr_spare *pick_spare(struct dmr_set *s)
-{
-	struct dmr_spare *best = NULL;
-	unsigned int i;
-
-	for (i = 0; i < s->nr_spares; i++)
-		if (s->spare[i].present && s->spare[i].alloc.nr_free &&
-		    (!best || s->spare[i].alloc.nr_free > best->alloc.nr_free))
-			best = &s->spare[i];
-	return best;
-}
-
-/* Does a spare that failed a write still answer at all? */
-static bool spare_answers(struct dmr_set *s, struct dmr_spare *sp)
-{
-	unsigned int i;
-
-	for (i = 0; i < DMR_REPLICAS; i++)
-		if (!dmr_io_page(s, sp->bdev, dmr_slot_sector(i), s->check_page,
-				 DMR_BLOCK_SIZE, REQ_OP_READ))
-			return true;
-	return false;
-}
-
-static int stage_bad(struct dmr_set *s, unsigned int idx, u64 spare_unit)
-{
-	struct dmr_entry bad = {
-		.kind = DMR_KIND_BAD,
-		.spare_idx = idx,
-		.spare_unit = spare_unit,
-	};
-
-	atomic64_inc(&s->stats.spare_errors);
-	return dmr_stage(s, &bad);
-}
-
-/*
- * Is the present spare unit of main unit @unit to be given up? It stays
- * allocated for ever, and the table says that it is bad.
- */
-static int retire_old(struct dmr_set *s, u64 unit)
-{
-	struct dmr_entry e;
-	u64 val;
-	u32 place;
-
-	if (!dmr_index_find(s, unit, &val, &place))
-		return 0;
-	dmr_val_entry(val, unit, &e);
-	if (e.kind != DMR_KIND_REMAP || !s->spare[e.spare_idx].present)
-		return 0;
-	return stage_bad(s, e.spare_idx, e.spare_unit);
-}
-
-/**
- * dmr_place_unit() - put one unit on a spare and stage its entry
- * @s: the set
- * @page: its data; NULL when the data is unknown
- * @unit: main unit; when it is on a spare already, that spare unit is bad
- * @flags: DMR_ENTRY_* of the new entry
- *
- * Spare units that don't take the data are set aside for good.
- * Context: may sleep, engine_lock held. Return: BLK_STS_OK; BLK_STS_NOSPC when
- * no spare unit or no slot of the table is free; BLK_STS_IOERR.
- */
-blk_status_t dmr_place_unit(struct dmr_set *s, struct page *page, u64 unit,
-			    u8 flags)
-{
-	struct dmr_entry e = {
-		.kind = DMR_KIND_REMAP,
-		.main_unit = unit,
-		.flags = flags | (page ? 0 : DMR_ENTRY_UNKNOWN),
-	};
-	unsigned int tries;
-	struct dmr_spare *sp;
-	blk_status_t status;
-	int r;
-
-	for (tries = 0; tries < MAX_PLACE_TRIES; tries++) {
-		sp = pick_spare(s);
-		if (!sp || !dmr_alloc_get(&sp->alloc, &e.spare_unit))
-			return BLK_STS_NOSPC;
-		e.spare_idx = sp - s->spare;
-		status = BLK_STS_OK;
-		if (page)
-			status = dmr_io_page(s, sp->bdev,
-					     dmr_unit_to_sector(s, e.spare_unit),
-					     page, dmr_unit_bytes(s),
-					     REQ_OP_WRITE | REQ_FUA | REQ_SYNC);
-		if (!status)
-			break;
-		if (!spare_answers(s, sp)) {
-			dmr_spare_lost(s, e.spare_idx, "answers nothing");
-			continue;
-		}
-		if (stage_bad(s, e.spare_idx, e.spare_unit))
-			return BLK_STS_IOERR;
-	}
-	if (tries == MAX_PLACE_TRIES)
-		return BLK_STS_IOERR;
-	r = retire_old(s, unit);
-	if (!r)
-		r = dmr_stage(s, &e);
-	if (r) {
-		dmr_alloc_clear(&s->spare[e.spare_idx].alloc, e.spare_unit);
-		return r == -ENOSPC ? BLK_STS_NOSPC : BLK_STS_IOERR;
-	}
-	dmr_debug(2, "%s: unit %llu -> spare %u unit %llu", dm_device_name(s->md),
-		  unit, e.spare_idx, e.spare_unit);
-	return BLK_STS_OK;
-}
-
 /* A unit failed alone with @status: to a spare with it. */
 static blk_status_t redirect_unit(struct dmr_set *s, struct bio *bio, u64 off,
 				  u64 unit, blk_status_t status)
@@ -168,8 +52,10 @@ static blk_status_t write_halves(struct dmr_set *s, struct bio *bio, u64 off,
 	u64 half = n / 2;
 
 	status = dmr_io_part(s, bio, off, n, bdev, sector, fua);
-	if (!status && bdev == s->main)
+	if (!status && bdev == s->main) {
 		s->engine_writes_ok++;
+		dmr_copy_part(s, bio, off, n, unit);
+	}
 	if (!status || !dmr_is_medium(status))
 		return status;
 	if (n > 1) {
@@ -184,6 +70,8 @@ static blk_status_t write_halves(struct dmr_set *s, struct bio *bio, u64 off,
 	if (tries) {
 		atomic64_inc(&s->stats.retries);
 		status = dmr_io_part(s, bio, off, 1, bdev, sector, fua);
+		if (!status && bdev == s->main)
+			dmr_copy_part(s, bio, off, 1, unit);
 		if (!status || !dmr_is_medium(status))
 			return status;
 	}
@@ -273,6 +161,8 @@ static blk_status_t write_run(struct dmr_set *s, struct bio *bio, u64 off, u64 n
 	if (!val)
 		return write_halves(s, bio, off, n, s->main,
 				    dmr_unit_to_sector(s, unit), unit);
+	if (dmr_val_mirrored(val))
+		return dmr_mirror_write(s, bio, off, n, unit);
 	dmr_val_entry(val, unit, &e);
 	if (e.kind == DMR_KIND_LOST)
 		return heal_lost(s, bio, off, n, unit);
@@ -282,7 +172,11 @@ static blk_status_t write_run(struct dmr_set *s, struct bio *bio, u64 off, u64 n
 		return fill_unknown(s, bio, off, n, &e);
 	status = write_halves(s, bio, off, n, s->spare[e.spare_idx].bdev,
 			      dmr_unit_to_sector(s, e.spare_unit), unit);
-	if (!(bio->bi_opf & REQ_FUA))
+	/* A spare that has been unplugged says so in its own way. */
+	if (status && !dmr_is_medium(status) &&
+	    !dmr_spare_answers(s, e.spare_idx))
+		return move_off(s, bio, off, n, unit);
+	if (!status && !(bio->bi_opf & REQ_FUA))
 		WRITE_ONCE(s->spare[e.spare_idx].unflushed, true);
 	return status;
 }
@@ -291,18 +185,34 @@ static blk_status_t redirect(struct dmr_set *s, struct bio *bio, u64 unit,
 			     u64 total)
 {
 	u64 redirected = atomic64_read(&s->stats.auto_remaps);
+	bool mirrored = false;
 	u64 off, n, val;
 	blk_status_t status;
 
 	for (off = 0; off < total; off += n) {
 		n = dmr_index_run(s, unit + off, total - off, &val);
+		mirrored |= dmr_val_mirrored(val);
 		status = write_run(s, bio, off, n, unit + off, val);
 		if (status)
 			return status;
 	}
-	if (redirected == atomic64_read(&s->stats.auto_remaps))
+	/* One that needed two copies has not failed before. */
+	if (!mirrored && redirected == atomic64_read(&s->stats.auto_remaps))
 		atomic64_inc(&s->stats.transient);
 	return BLK_STS_OK;
+}
+
+/*
+ * Spares that took no flush, and have nothing that another spare doesn't have, too.
+ * The flush may end well once all know that nothing of that spare counts any more.
+ */
+static void give_up_unflushed(struct dmr_set *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->nr_spares; i++)
+		if (READ_ONCE(s->spare[i].flush_failed))
+			dmr_spare_lost(s, i, "failed to flush its cache");
 }
 
 /* One bio; returns false when it went elsewhere. */
@@ -311,6 +221,9 @@ static bool redirect_bio(struct dmr_set *s, struct bio *bio)
 	u64 unit = dmr_sector_to_unit(s, bio->bi_iter.bi_sector);
 	u64 n = dmr_sector_to_unit(s, bio_sectors(bio));
 
+	/* A flush: it waits for the commit. */
+	if (!n)
+		return true;
 	if (dmr_hold_park(s, bio, unit, n))
 		return false;
 	atomic64_inc(&s->stats.slow_writes);
@@ -346,6 +259,7 @@ void dmr_redirect_work(struct work_struct *work)
 	todo = s->slow_writes;
 	bio_list_init(&s->slow_writes);
 	spin_unlock_irq(&s->fail_lock);
+	give_up_unflushed(s);
 	while ((bio = bio_list_pop(&todo)))
 		if (redirect_bio(s, bio))
 			bio_list_add(&done, bio);

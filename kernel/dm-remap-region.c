@@ -20,7 +20,7 @@ void dmr_val_entry(u64 val, u64 main_unit, struct dmr_entry *e)
 	e->spare_unit = val & DMR_VAL_UNIT_MASK;
 	e->spare_idx = (val >> DMR_VAL_IDX_SHIFT) & 0xf;
 	e->kind = (val >> DMR_VAL_KIND_SHIFT) & 0xf;
-	e->flags = (val >> DMR_VAL_FLAGS_SHIFT) & 0xf;
+	e->flags = (val >> DMR_VAL_FLAGS_SHIFT) & DMR_ENTRY_FLAGS_KNOWN;
 }
 
 u32 dmr_region_shift(u32 n)

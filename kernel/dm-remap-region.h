@@ -17,6 +17,9 @@
  *
  *   value: spare_unit:40 | spare_idx:4 | kind:4 | flags:4 | 0:12
  *
+ * The flags are those of the entry, and one that is in no entry: the unit has a
+ * second copy, whose entry (of kind MIRROR) is found under another key.
+ *
  * A value is never 0, so 0 stands for "no entry".
  *
  * Pure code. Nothing here sleeps, allocates or locks.
@@ -37,6 +40,7 @@
 #define DMR_VAL_IDX_SHIFT	40
 #define DMR_VAL_KIND_SHIFT	44
 #define DMR_VAL_FLAGS_SHIFT	48
+#define DMR_VAL_MIRRORED	(0x4ULL << DMR_VAL_FLAGS_SHIFT)
 
 /* The place of an entry: leaf_no * 256 + slot. */
 #define DMR_PLACE(leaf, slot)	((u32)(leaf) << 8 | (slot))
@@ -75,7 +79,7 @@ struct dmr_change {
 
 /**
  * dmr_val() - build the value of an entry
- * @e: a valid entry of kind REMAP or LOST
+ * @e: a valid entry of kind REMAP, LOST or MIRROR
  *
  * Context: any. Return: the value, never 0.
  */
@@ -101,6 +105,28 @@ static inline bool dmr_val_plain(u64 val)
 {
 	/* the lowest flag, DMR_ENTRY_UNKNOWN, lies above the kind */
 	return (val >> DMR_VAL_KIND_SHIFT & 0x1f) == DMR_KIND_REMAP;
+}
+
+/**
+ * dmr_val_alone() - is the data of an entry on a spare, and nowhere else?
+ * @val: its value
+ *
+ * Context: any. Return: true for what is plain and has no second copy.
+ */
+static inline bool dmr_val_alone(u64 val)
+{
+	return (val >> DMR_VAL_KIND_SHIFT & 0x5f) == DMR_KIND_REMAP;
+}
+
+/**
+ * dmr_val_mirrored() - has the data of an entry a second copy?
+ * @val: its value
+ *
+ * Context: any. Return: true when there is an entry of kind MIRROR, too.
+ */
+static inline bool dmr_val_mirrored(u64 val)
+{
+	return val & DMR_VAL_MIRRORED;
 }
 
 /**

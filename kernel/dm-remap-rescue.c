@@ -11,6 +11,9 @@
  * that doubles. What can be read goes into the bio and, from a buffer that
  * nobody else can change, to a spare. What cannot is remembered as lost, and
  * the bio ends with an error: no data is ever invented.
+ *
+ * A unit with a second copy is read from that at once. It becomes the first one,
+ * and that is durable before the bio ends (see dm-remap-mirror.c).
  */
 #include <linux/bitmap.h>
 #include <linux/sched/mm.h>
@@ -25,6 +28,7 @@ struct dmr_rescue {
 	struct dmr_set *s;
 	struct bio *bio;
 	struct page *page;
+	bool served;		/* by a second copy */
 	struct dmr_hold hold;
 	DECLARE_BITMAP(failing, RESCUE_UNITS);
 };
@@ -33,6 +37,7 @@ struct dmr_rescue {
 struct dmr_source {
 	struct block_device *bdev;	/* NULL: nowhere */
 	sector_t sector;
+	bool mirrored;
 	struct dmr_entry e;
 };
 
@@ -90,6 +95,7 @@ static u64 find_source(struct dmr_set *s, u64 unit, u64 n, struct dmr_source *sr
 	n = dmr_index_run(s, unit, n, &val);
 	preempt_enable();
 	dmr_val_entry(val, unit, &src->e);
+	src->mirrored = dmr_val_mirrored(val);
 	src->bdev = s->main;
 	src->sector = dmr_unit_to_sector(s, unit);
 	if (src->e.kind == DMR_KIND_REMAP) {
@@ -101,6 +107,25 @@ static u64 find_source(struct dmr_set *s, u64 unit, u64 n, struct dmr_source *sr
 	if (src->e.flags & DMR_ENTRY_UNKNOWN)
 		src->bdev = NULL;
 	return n;
+}
+
+/*
+ * A set that has failed changes nothing any more, so that a second copy can't
+ * become the first one. If both are the same, it may be shown nevertheless.
+ */
+static void find_second(struct dmr_set *s, struct dmr_source *src, u64 *n)
+{
+	struct dmr_pair p;
+
+	mutex_lock(&s->engine_lock);
+	dmr_pair_get(s, src->e.main_unit, &p);
+	if (s->failed && p.usable & DMR_SECOND &&
+	    src->e.main_unit < s->resync_at) {
+		src->bdev = s->spare[p.second.spare_idx].bdev;
+		src->sector = dmr_unit_to_sector(s, p.second.spare_unit);
+		*n = 1;
+	}
+	mutex_unlock(&s->engine_lock);
 }
 
 static u64 job_unit(struct dmr_rescue *job, u64 off)
@@ -120,7 +145,7 @@ static blk_status_t read_halves(struct dmr_rescue *job, u64 base, u64 off, u64 n
 	u64 half = n / 2;
 
 	status = dmr_io_part(s, job->bio, off, n, src->bdev, sector, 0);
-	if (!status || !dmr_is_medium(status))
+	if (!status || !(dmr_is_medium(status) || src->mirrored))
 		return status;
 	if (n > 1) {
 		status = read_halves(job, base, off, half, src, sector);
@@ -147,6 +172,8 @@ static blk_status_t find_failing(struct dmr_rescue *job, u64 base, u64 count)
 	for (off = base; off < base + count; off += n) {
 		n = find_source(job->s, job_unit(job, off), base + count - off, &src);
 		if (!src.bdev)
+			find_second(job->s, &src, &n);
+		if (!src.bdev)
 			return BLK_STS_IOERR;
 		status = read_halves(job, base, off, n, &src, src.sector);
 		if (status)
@@ -170,10 +197,12 @@ static bool given_up(struct dmr_set *s)
 /* A unit was read at last: keep what was read on a spare. */
 static void move_rescued(struct dmr_rescue *job, u64 unit)
 {
+	/* A second copy was asked before, and has no answer. */
+	struct dmr_where w = { .failed = DMR_FIRST | DMR_SECOND };
 	struct dmr_set *s = job->s;
 
 	mutex_lock(&s->engine_lock);
-	if (!dmr_place_unit(s, job->page, unit, 0)) {
+	if (!dmr_place_copies(s, job->page, unit, 0, w)) {
 		atomic64_inc(&s->stats.auto_remaps);
 		atomic64_inc(&s->stats.rescued);
 		dmr_debug(1, "%s: sector %llu rescued after a read error",
@@ -197,13 +226,29 @@ static bool try_again(struct dmr_rescue *job, u64 base)
 			continue;
 		atomic64_inc(&s->stats.retries);
 		if (dmr_io_page(s, src.bdev, src.sector, job->page,
-				dmr_unit_bytes(s), REQ_OP_READ | REQ_SYNC))
+				dmr_unit_bytes(s), REQ_OP_READ | REQ_SYNC) &&
+		    (src.bdev != s->main || !dmr_copy_read(s, unit, job->page)))
 			continue;
 		dmr_copy_to_bio(s, job->bio, base + i, job->page);
 		move_rescued(job, unit);
 		__clear_bit(i, job->failing);
 	}
 	return !bitmap_empty(job->failing, RESCUE_UNITS);
+}
+
+/*
+ * A second copy that can't be read either goes. On a spare that is not there, or
+ * answers nothing any more, it may come back some day: the unit isn't lost yet.
+ */
+static bool give_up_second(struct dmr_set *s, const struct dmr_entry *e)
+{
+	struct dmr_pair p;
+
+	dmr_pair_get(s, e->main_unit, &p);
+	if (!p.same && (!(p.usable & DMR_SECOND) ||
+			!dmr_spare_answers(s, p.second.spare_idx)))
+		return false;
+	return !dmr_stage_unmirror(s, e->main_unit, true);
 }
 
 static void mark_lost(struct dmr_rescue *job, u64 base)
@@ -221,6 +266,10 @@ static void mark_lost(struct dmr_rescue *job, u64 base)
 			continue;
 		e = src.e;
 		if (e.kind == DMR_KIND_REMAP) {
+			/* Gone by now, and its data with it, which may come back. */
+			if (!dmr_spare_answers(s, e.spare_idx) ||
+			    (src.mirrored && !give_up_second(s, &e)))
+				continue;
 			e.flags |= DMR_ENTRY_UNKNOWN;
 		} else {
 			e = (struct dmr_entry){
@@ -237,6 +286,25 @@ static void mark_lost(struct dmr_rescue *job, u64 base)
 	mutex_unlock(&s->engine_lock);
 }
 
+/* Read failing units from their second copies. Returns false when none is left. */
+static bool ask_second(struct dmr_rescue *job, u64 base)
+{
+	struct dmr_set *s = job->s;
+	unsigned int i;
+
+	mutex_lock(&s->engine_lock);
+	for_each_set_bit(i, job->failing, RESCUE_UNITS) {
+		if (!dmr_mirror_serve(s, job_unit(job, base + i), job->page))
+			continue;
+		dmr_copy_to_bio(s, job->bio, base + i, job->page);
+		atomic64_inc(&s->stats.rescued);
+		job->served = true;
+		__clear_bit(i, job->failing);
+	}
+	mutex_unlock(&s->engine_lock);
+	return !bitmap_empty(job->failing, RESCUE_UNITS);
+}
+
 /* Try the failing units until they are read, or given up. */
 static blk_status_t rescue_failing(struct dmr_rescue *job, u64 base)
 {
@@ -244,6 +312,8 @@ static blk_status_t rescue_failing(struct dmr_rescue *job, u64 base)
 	unsigned int try, retries = READ_ONCE(s->opts.retries);
 	unsigned long pause;
 
+	if (READ_ONCE(s->nr_mirrors) && !ask_second(job, base))
+		return BLK_STS_OK;
 	if (given_up(s))
 		return BLK_STS_IOERR;
 	/* Writes that were under way may have given the unit new data. */
@@ -266,14 +336,21 @@ static blk_status_t rescue_chunk(struct dmr_rescue *job, u64 base, u64 n)
 	blk_status_t status;
 
 	dmr_hold_get(s, &job->hold, job_unit(job, base), n);
+	job->served = false;
+	/* If that can't be made durable, the data may still be there. */
+	dmr_mirror_settle(s, job_unit(job, base), n);
 	status = find_failing(job, base, n);
 	if (!status && bitmap_empty(job->failing, RESCUE_UNITS)) {
 		atomic64_inc(&s->stats.transient);
 	} else if (!status) {
 		status = rescue_failing(job, base);
 		mutex_lock(&s->engine_lock);
-		/* What was read is right whether or not it could be moved. */
-		dmr_commit(s);
+		/*
+		 * What was read is right whether or not it could be moved, but
+		 * for a second copy, which may differ from the first one.
+		 */
+		if (dmr_commit(s) && job->served)
+			status = BLK_STS_IOERR;
 		mutex_unlock(&s->engine_lock);
 	}
 	dmr_hold_put(s, &job->hold);
@@ -294,7 +371,7 @@ static void rescue_work(struct work_struct *work)
 		n = min_t(u64, total - off, RESCUE_UNITS);
 		if (dmr_noflush(s))
 			status = BLK_STS_DM_REQUEUE;
-		else if (READ_ONCE(s->breaker_open))
+		else if (READ_ONCE(s->breaker_open) && !READ_ONCE(s->nr_mirrors))
 			status = BLK_STS_IOERR;
 		else
 			status = rescue_chunk(job, off, n);

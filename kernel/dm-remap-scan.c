@@ -1,287 +1,929 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A pass over all that is on the spares: which copy is the best, and repair of
- * the others.
+ * The health scan: passes over all devices of a set, and when they run.
  *
- * The table is read when a set is loaded and when somebody asks for a check.
- * For each leaf the highest valid sequence number wins, and replicas that differ
- * are rewritten.
+ * DOC: a pass
  *
- * Everything here: may sleep, under memalloc_noio; while the set is loaded, or
- * with engine_lock held.
+ * Main first, and then every spare, each region by region in the order of the pattern
+ * (dm-remap-order.h). The worker reads a chunk of 128 KiB at a time. When nobody else
+ * uses the disks, one after the other; otherwise it rests after each, so long that it
+ * has taken no more than scan_share percent of the time. The bios are of the idle
+ * class, for those schedulers that know classes.
+ *
+ * A suspend stops the worker between two chunks, and nothing is read until a resume.
+ * Where the pass is lies in the state block (dm-remap-records.h), with the regions that
+ * have most to tell: so it goes on after a restart, at the beginning of that region.
+ *
+ * DOC: the clock
+ *
+ * When no pass runs, the same worker is the clock. The next pass begins an interval
+ * after the last whole one has ended; that is shorter for a device that is not well
+ * (dm-remap-pace.h). Time is that of the wall, for the machine may be off in between.
  */
+#include <linux/bitmap.h>
+#include <linux/ktime.h>
 #include <linux/mm.h>
+#include <linux/random.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/timekeeping.h>
 
 #include "dm-remap.h"
+#include "dm-remap-trace.h"
 
-static u64 *scan_found(struct dmr_scan *sc, unsigned int spare, unsigned int k,
-		       u32 no)
-{
-	return &sc->found[((u64)spare * DMR_REPLICAS + k) * sc->s->nr_leaves + no];
-}
+/* How long the worker works before others have a turn on its processor. */
+#define SLICE_JIFFIES		max(HZ / 20, 1)
+/* A pass that is overdue does not begin before the system has settled. */
+#define SETTLE_JIFFIES		(20 * HZ)
+/* How often the clock is looked at, at the least; it may be set meanwhile. */
+#define CLOCK_SECONDS		600
+/* How often the rate is measured. */
+#define WINDOW_NS		NSEC_PER_SEC
+/* Reads in turn that fail without a word about the medium, and the pause after each. */
+#define MAX_FAILURES		6
+#define FAILURE_JIFFIES		(5 * HZ)
+/* The pause before a chunk is read again because others were there. */
+#define DOUBT_JIFFIES		(HZ / 4)
+/* Units that can't be read in one pass: then this is no matter of single sectors. */
+#define MAX_ERRORS		4096
+/* What a limited rate allows at once after a pause. */
+#define BURST_BYTES		(4 * DMR_CHUNK_BYTES)
 
-static void scan_leaf(struct dmr_scan *sc, unsigned int spare, unsigned int k,
-		      u32 no, const void *block)
-{
-	void *best = sc->best + (u64)no * DMR_BLOCK_SIZE;
-	u64 seq = sc->seq[no];
-
-	/* Most are the same as the first; that is sooner seen than a checksum. */
-	if (!seq || memcmp(best, block, DMR_BLOCK_SIZE)) {
-		if (dmr_leaf_check(block, sc->s->uuid, no))
-			return;
-		seq = dmr_leaf_seq(block);
-	}
-	*scan_found(sc, spare, k, no) = seq;
-	if (seq > sc->seq[no]) {
-		sc->seq[no] = seq;
-		memcpy(best, block, DMR_BLOCK_SIZE);
-	}
-}
-
-/* Leaves [no, end) of a replica, which lie one behind the other. */
-static void scan_extent(struct dmr_scan *sc, unsigned int spare, unsigned int k,
-			u32 no, u32 end)
-{
-	struct dmr_spare *sp = &sc->s->spare[spare];
-	u32 n, i;
-
-	for (; no < end; no += n) {
-		n = min_t(u32, end - no, DMR_BULK_BYTES / DMR_BLOCK_SIZE);
-		if (!dmr_io_buf(&sc->s->bios, sp->bdev,
-				dmr_leaf_sector(&sp->sb, no, k), sc->bulk,
-				n * DMR_BLOCK_SIZE, REQ_OP_READ)) {
-			for (i = 0; i < n; i++)
-				scan_leaf(sc, spare, k, no + i,
-					  sc->bulk + i * DMR_BLOCK_SIZE);
-			continue;
-		}
-		/* Something there is unreadable: one by one. */
-		for (i = 0; i < n; i++) {
-			if (dmr_io_buf(&sc->s->bios, sp->bdev,
-				       dmr_leaf_sector(&sp->sb, no + i, k),
-				       sc->bulk, DMR_BLOCK_SIZE, REQ_OP_READ))
-				sc->unseen = true;
-			else
-				scan_leaf(sc, spare, k, no + i, sc->bulk);
-		}
-	}
-}
+static const char *const relocations[DMR_NR_RELOCATIONS] = {
+	[DMR_RELOCATE_OFF] = "off",
+	[DMR_RELOCATE_ASK] = "ask",
+	[DMR_RELOCATE_HALF] = "half",
+	[DMR_RELOCATE_ALWAYS] = "always",
+};
 
 /**
- * dmr_scan_free() - free what dmr_scan_table() made
- * @sc: the pass
+ * dmr_relocation_name() - a word for what becomes of slow pieces
+ * @policy: enum dmr_relocation
  *
- * Context: any.
+ * Context: any. Return: a constant string.
  */
-void dmr_scan_free(struct dmr_scan *sc)
+const char *dmr_relocation_name(unsigned int policy)
 {
-	free_pages((unsigned long)sc->bulk, DMR_BULK_ORDER);
-	kvfree(sc->found);
-	kvfree(sc->seq);
-	kvfree(sc->best);
+	return relocations[policy];
 }
 
 /**
- * dmr_scan_table() - read all replicas of the table from all present spares
- * @sc: the pass, zeroed; dmr_scan_free() cleans up in any case
+ * dmr_relocation_set() - say what becomes of slow pieces
+ * @o: the options
+ * @word: the name of the policy
+ *
+ * Context: any. Return: 0; -EINVAL when there is no such word.
+ */
+int dmr_relocation_set(struct dmr_opts *o, const char *word)
+{
+	unsigned int i;
+
+	for (i = 0; i < DMR_NR_RELOCATIONS; i++) {
+		if (!strcmp(word, relocations[i])) {
+			WRITE_ONCE(o->relocate, i);
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static sector_t data_start(unsigned int device)
+{
+	return device ? DMR_DATA_START : 0;
+}
+
+/**
+ * dmr_scan_sectors() - length of a device that is scanned
  * @s: the set
+ * @device: 0 main, n + 1 for spare n
  *
- * Return: 0; -ENOMEM; -EILSEQ when a leaf has no valid copy, with the reason in
- * the kernel log.
+ * Context: any. Return: sectors, 0 for a spare that is not in use.
  */
-int dmr_scan_table(struct dmr_scan *sc, struct dmr_set *s)
+sector_t dmr_scan_sectors(struct dmr_set *s, unsigned int device)
 {
-	u32 n = s->nr_leaves, no;
-	unsigned int i, k;
+	if (!device)
+		return dmr_unit_to_sector(s, s->nr_units);
+	if (!dmr_spare_usable(s, device - 1))
+		return 0;
+	return READ_ONCE(dmr_row(s, device - 1)->sectors);
+}
 
-	sc->s = s;
-	sc->best = kvmalloc_array(n, DMR_BLOCK_SIZE, GFP_KERNEL);
-	sc->seq = kvcalloc(n, sizeof(u64), GFP_KERNEL);
-	sc->found = kvcalloc((size_t)n * DMR_REPLICAS * s->nr_spares, sizeof(u64),
-			     GFP_KERNEL);
-	sc->bulk = (void *)__get_free_pages(GFP_KERNEL, DMR_BULK_ORDER);
-	if (!sc->best || !sc->seq || !sc->found || !sc->bulk)
-		return -ENOMEM;
-	for (i = 0; i < s->nr_spares; i++) {
-		for (k = 0; s->spare[i].present && k < DMR_REPLICAS; k++) {
-			scan_extent(sc, i, k, 0, min_t(u32, n, DMR_INLINE_LEAVES));
-			scan_extent(sc, i, k, DMR_INLINE_LEAVES, n);
-		}
+/**
+ * dmr_scan_regions() - regions of a device that are scanned
+ * @s: the set
+ * @device: 0 main, n + 1 for spare n
+ *
+ * Context: any. Return: their number, 0 for a spare that is not in use.
+ */
+u64 dmr_scan_regions(struct dmr_set *s, unsigned int device)
+{
+	sector_t sectors = dmr_scan_sectors(s, device), start = data_start(device);
+
+	return sectors > start ?
+		DIV_ROUND_UP_ULL(sectors - start, DMR_REGION_SECTORS) : 0;
+}
+
+static u64 key_of(unsigned int device, u64 region)
+{
+	return (u64)device << DMR_KEY_SHIFT | region;
+}
+
+static void trace_pass(struct dmr_set *s, enum dmr_scan_event what)
+{
+	struct dmr_scan *sc = &s->scan;
+
+	trace_dm_remap_scan(s, what, sc->st.pattern, sc->st.pass,
+			    sc->done * DMR_REGION_SECTORS,
+			    sc->total * DMR_REGION_SECTORS);
+}
+
+/* Steps of a whole pass over a device. */
+static u64 whole_steps(struct dmr_set *s, unsigned int device)
+{
+	struct dmr_order *o = &s->scan.order;
+	struct dmr_order all = { .pattern = o->pattern };
+
+	all.nr = dmr_scan_regions(s, device);
+	return dmr_order_total(&all);
+}
+
+/* The order of the pass on the device where it is. Under the lock. */
+static void open_device(struct dmr_set *s)
+{
+	struct dmr_scan *sc = &s->scan;
+	struct dmr_order *o = &sc->order;
+	u32 device = sc->st.device, i;
+
+	dmr_order_init(o, sc->st.pattern, dmr_scan_regions(s, device),
+		       sc->st.seed + device);
+	i = dmr_marks_from(&sc->marks, key_of(device, 0));
+	for (; i < sc->marks.n && sc->marks.mark[i].key >> DMR_KEY_SHIFT == device; i++)
+		dmr_order_focus(o, sc->marks.mark[i].key & DMR_KEY_MASK);
+	sc->step = 0;
+}
+
+/* How much of the pass is done. Under the lock, with the device open. */
+static void measure(struct dmr_set *s)
+{
+	struct dmr_scan *sc = &s->scan;
+	u64 left = dmr_order_total(&sc->order) - sc->step;
+	unsigned int device;
+
+	sc->total = 0;
+	for (device = 0; device <= s->nr_spares; device++) {
+		sc->total += whole_steps(s, device);
+		if (device > sc->st.device)
+			left += whole_steps(s, device);
 	}
-	for (no = 0; no < n; no++) {
-		if (!sc->seq[no]) {
-			DMERR("%s: leaf %u of the table has no valid copy on any spare",
-			      dm_device_name(s->md), no);
-			return -EILSEQ;
+	/* What a focused pass begins with is repeated after a restart. */
+	sc->done = sc->total - min(left, sc->total);
+}
+
+static unsigned int percent(const struct dmr_scan *sc)
+{
+	return sc->total ? div64_u64(sc->done * 100, sc->total) : 0;
+}
+
+/* Forget what is measured as time goes by. */
+static void restart_clocks(struct dmr_set *s)
+{
+	struct dmr_scan *sc = &s->scan;
+
+	sc->rate = 0;
+	sc->window = 0;
+	sc->window_at = 0;
+	sc->failures = 0;
+	sc->near = 0;
+	sc->bucket.empty_at = 0;
+	dmr_scan_look_begin(s);
+}
+
+/* What has something to tell comes first; otherwise, what is near to nothing seen. */
+static unsigned int best_pattern(const struct dmr_scan *sc)
+{
+	return sc->marks.n ? DMR_PATTERN_FOCUSED : DMR_PATTERN_STAGGERED;
+}
+
+/* Under the lock; the worker does not run, or is where this is called. */
+static void begin_pass(struct dmr_set *s, int pattern)
+{
+	struct dmr_scan *sc = &s->scan;
+	struct dmr_scanned *st = &sc->st;
+
+	st->flags = DMR_SCAN_RUNNING;
+	st->pattern = pattern < 0 ? best_pattern(sc) : pattern;
+	st->device = 0;
+	st->pass++;
+	st->seed = get_random_u64();
+	st->began = ktime_get_real_seconds();
+	st->errors = 0;
+	st->rescued = 0;
+	st->slow = 0;
+	st->blanks = 0;
+	st->relocated = 0;
+	sc->why = "-";
+	open_device(s);
+	measure(s);
+	restart_clocks(s);
+	trace_pass(s, DMR_SCAN_BEGINS);
+}
+
+static void end_pass(struct dmr_set *s)
+{
+	struct dmr_scan *sc = &s->scan;
+	struct dmr_scanned *st = &sc->st;
+
+	st->flags = 0;
+	sc->done = sc->total;
+	sc->rate = 0;
+	/* A sample says little about the whole. */
+	if (st->pattern != DMR_PATTERN_RANDOM) {
+		st->ended = ktime_get_real_seconds();
+		st->since = st->ended;
+		st->found_before = st->found;
+		st->found = st->errors + st->rescued;
+	}
+	atomic64_inc(&s->stats.scan_passes);
+	trace_pass(s, DMR_SCAN_ENDS);
+	if (!st->errors && !st->rescued && !st->slow && !st->blanks)
+		return;
+	DMWARN("%s: the scan has found %llu blocks that can't be read, %llu that could be read again, %llu slow pieces of 32 KiB, %llu regions without their data",
+	       dm_device_name(s->md), st->errors, st->rescued, st->slow, st->blanks);
+	dmr_event(s);
+}
+
+/* Under the lock: the pass can't go on by itself. */
+static void give_up(struct dmr_set *s, const char *why)
+{
+	struct dmr_scan *sc = &s->scan;
+
+	sc->st.flags |= DMR_SCAN_PAUSED;
+	sc->why = why;
+	sc->rate = 0;
+	trace_pass(s, DMR_SCAN_PAUSES);
+	DMWARN("%s: the scan waits at %u %% until it is resumed: %s",
+	       dm_device_name(s->md), percent(sc), why);
+	dmr_event(s);
+}
+
+/* Go on to a device that has something to look at. False: that was the last. */
+static bool next_device(struct dmr_set *s)
+{
+	struct dmr_scan *sc = &s->scan;
+
+	while (sc->step >= dmr_order_total(&sc->order)) {
+		if (sc->st.device >= s->nr_spares)
+			return false;
+		sc->st.device++;
+		sc->near = 0;
+		open_device(s);
+	}
+	return true;
+}
+
+/* The region that is to be looked at, under the lock. False: the pass is over. */
+static bool next_spot(struct dmr_set *s, struct dmr_spot *at)
+{
+	struct dmr_scan *sc = &s->scan;
+	const struct dmr_mark *mark;
+
+	if (!next_device(s))
+		return false;
+	at->device = sc->st.device;
+	at->region = dmr_order_at(&sc->order, sc->step);
+	at->sector = data_start(at->device) + at->region * DMR_REGION_SECTORS;
+	at->sectors = min_t(u64, DMR_REGION_SECTORS,
+			    dmr_scan_sectors(s, at->device) - at->sector);
+	at->key = key_of(at->device, at->region);
+	mark = dmr_marks_find(&sc->marks, at->key);
+	at->usual = mark ? mark->usual : 0;
+	return true;
+}
+
+/* A region is done. */
+static void advance(struct dmr_set *s, const struct dmr_spot *at)
+{
+	struct dmr_scan *sc = &s->scan;
+	unsigned int before;
+
+	dmr_scan_look_end(s, at);
+	mutex_lock(&sc->lock);
+	before = percent(sc);
+	sc->step++;
+	measure(s);
+	if (percent(sc) != before)
+		trace_pass(s, DMR_SCAN_GOES_ON);
+	if (sc->st.errors > MAX_ERRORS)
+		give_up(s, "too-many-errors");
+	mutex_unlock(&sc->lock);
+	dmr_scan_look_begin(s);
+}
+
+/* A chunk could not be looked at. Returns jiffies until it is tried again. */
+static unsigned long failed(struct dmr_set *s, int r)
+{
+	struct dmr_scan *sc = &s->scan;
+
+	if (r == -EAGAIN)
+		return 1;
+	if (r == -EBUSY)
+		return DOUBT_JIFFIES;
+	mutex_lock(&sc->lock);
+	if (r == -EIO)
+		give_up(s, "main-dead");
+	else if (++sc->failures == MAX_FAILURES)
+		give_up(s, "device-error");
+	mutex_unlock(&sc->lock);
+	return FAILURE_JIFFIES;
+}
+
+static void measure_rate(struct dmr_set *s)
+{
+	struct dmr_scan *sc = &s->scan;
+	u64 now = ktime_get_ns(), rate;
+
+	if (!sc->window_at) {
+		sc->window_at = now;
+		sc->window = 0;
+		return;
+	}
+	if (now - sc->window_at < WINDOW_NS)
+		return;
+	/* Sectors of 512 bytes in ns, as KiB in seconds. */
+	rate = div64_u64(sc->window * (NSEC_PER_SEC / 2), now - sc->window_at);
+	mutex_lock(&sc->lock);
+	sc->rate = sc->rate ? (3 * sc->rate + rate) / 4 : rate;
+	mutex_unlock(&sc->lock);
+	sc->window_at = now;
+	sc->window = 0;
+}
+
+/* How long to rest before the next chunk, in ns. */
+static u64 rest(struct dmr_set *s)
+{
+	struct dmr_scan *sc = &s->scan;
+	u64 now = ktime_get_ns(), until;
+
+	if (dmr_idle_busy(s)) {
+		until = sc->worked_at +
+			dmr_pace_rest(sc->worked, READ_ONCE(s->opts.scan_share));
+		if (now < until)
+			return until - now;
+	}
+	return dmr_bucket_take(&sc->bucket, now, DMR_CHUNK_BYTES,
+			       READ_ONCE(s->opts.scan_rate), BURST_BYTES);
+}
+
+static void free_buffers(struct dmr_scan *sc)
+{
+	unsigned int i;
+
+	for (i = 0; sc->page && i < DMR_CHUNK_PAGES; i++)
+		if (sc->page[i])
+			__free_page(sc->page[i]);
+	kfree(sc->page);
+	sc->page = NULL;
+}
+
+/* What the worker needs while a pass runs. */
+static bool have_buffers(struct dmr_set *s)
+{
+	struct dmr_scan *sc = &s->scan;
+	unsigned int i;
+
+	if (sc->page)
+		return true;
+	sc->page = kcalloc(DMR_CHUNK_PAGES, sizeof(*sc->page), GFP_KERNEL);
+	for (i = 0; sc->page && i < DMR_CHUNK_PAGES; i++) {
+		sc->page[i] = alloc_page(GFP_KERNEL | __GFP_NOWARN);
+		if (!sc->page[i])
+			free_buffers(sc);
+	}
+	/* Without it nothing is said about data that has gone. */
+	if (!sc->held)
+		sc->held = kvcalloc(BITS_TO_LONGS(dmr_scan_regions(s, 0)),
+				    sizeof(*sc->held), GFP_KERNEL | __GFP_NOWARN);
+	return sc->page;
+}
+
+/* Look at the next chunk, and keep in mind how long that took. */
+static int look(struct dmr_set *s, const struct dmr_spot *at)
+{
+	u64 start = ktime_get_ns();
+	struct dmr_scan *sc = &s->scan;
+	int r;
+
+	sc->waited = 0;
+	r = dmr_scan_look(s, at);
+	sc->worked_at = ktime_get_ns();
+	sc->worked = sc->worked_at - start - sc->waited;
+	return r;
+}
+
+/*
+ * Work for a while. Returns jiffies until there is more to do, 0 for at once;
+ * MAX_JIFFY_OFFSET when the pass is over, or waits.
+ */
+static unsigned long run_pass(struct dmr_set *s)
+{
+	unsigned long until = jiffies + SLICE_JIFFIES;
+	struct dmr_scan *sc = &s->scan;
+	struct dmr_spot at;
+	u64 pause;
+	bool more;
+	int r;
+
+	while (READ_ONCE(sc->on) && time_before(jiffies, until)) {
+		mutex_lock(&sc->lock);
+		more = sc->st.flags == DMR_SCAN_RUNNING;
+		if (more && !next_spot(s, &at)) {
+			end_pass(s);
+			more = false;
 		}
+		mutex_unlock(&sc->lock);
+		if (!more)
+			return MAX_JIFFY_OFFSET;
+		pause = rest(s);
+		if (pause)
+			return nsecs_to_jiffies(pause) + 1;
+		r = look(s, &at);
+		measure_rate(s);
+		if (r < 0)
+			return failed(s, r);
+		sc->failures = 0;
+		if (r)
+			advance(s, &at);
+		cond_resched();
 	}
 	return 0;
 }
 
-/**
- * dmr_scan_repair() - rewrite the replicas that are not the best version
- * @sc: a pass that succeeded
- *
- * Return: number of blocks that were rewritten.
- */
-u32 dmr_scan_repair(struct dmr_scan *sc)
+static u64 interval_seconds(struct dmr_set *s)
 {
-	struct dmr_set *s = sc->s;
-	struct dmr_sb *sb;
-	unsigned int i, k;
-	u32 no, n = 0;
+	return dmr_scan_seconds(READ_ONCE(scan_interval_hours), dmr_set_health(s),
+				READ_ONCE(health_threshold));
+}
 
-	for (i = 0; i < s->nr_spares; i++) {
-		sb = &s->spare[i].sb;
-		for (k = 0; s->spare[i].present && k < DMR_REPLICAS; k++) {
-			for (no = 0; no < s->nr_leaves; no++) {
-				if (*scan_found(sc, i, k, no) == sc->seq[no])
-					continue;
-				memcpy(sc->bulk, sc->best + (u64)no * DMR_BLOCK_SIZE,
-				       DMR_BLOCK_SIZE);
-				n += dmr_write_meta(s, i,
-						    dmr_leaf_sector(sb, no, k),
-						    sc->bulk);
-			}
-		}
+/* Seconds until the next pass begins. Under the lock. */
+static u64 seconds_to_next(struct dmr_set *s)
+{
+	struct dmr_scan *sc = &s->scan;
+	u64 now = ktime_get_real_seconds(), due, seconds = 0;
+
+	/* The clock was set back: what is noted is of a time to come. */
+	if (sc->st.since > now)
+		sc->st.since = now;
+	due = sc->st.since + interval_seconds(s);
+	if (time_before(jiffies, sc->earliest))
+		seconds = DIV_ROUND_UP(sc->earliest - jiffies, HZ);
+	return max(seconds, due > now ? due - now : 0);
+}
+
+/* No pass runs: is it time for one? Returns jiffies until that is to be asked again. */
+static unsigned long clock(struct dmr_set *s)
+{
+	struct dmr_scan *sc = &s->scan;
+	u64 seconds;
+
+	if (!READ_ONCE(enable_background_scanning))
+		return MAX_JIFFY_OFFSET;
+	mutex_lock(&sc->lock);
+	seconds = seconds_to_next(s);
+	if (!seconds)
+		begin_pass(s, -1);
+	mutex_unlock(&sc->lock);
+	return min_t(u64, seconds, CLOCK_SECONDS) * HZ;
+}
+
+/**
+ * dmr_scan_work() - the worker
+ * @work: work of a struct dmr_scan
+ *
+ * Context: may sleep.
+ */
+void dmr_scan_work(struct work_struct *work)
+{
+	struct dmr_set *s = container_of(work, struct dmr_set, scan.work.work);
+	struct dmr_scan *sc = &s->scan;
+	unsigned int noio = memalloc_noio_save();
+	unsigned long delay = MAX_JIFFY_OFFSET;
+
+	mutex_lock(&sc->run);
+	if (!READ_ONCE(sc->on) || READ_ONCE(s->failed))
+		goto out;
+	if (sc->st.flags == DMR_SCAN_RUNNING)
+		delay = have_buffers(s) ? run_pass(s) : HZ;
+	if (!sc->st.flags) {
+		free_buffers(sc);
+		delay = clock(s);
 	}
-	if (n)
-		DMINFO("%s: %u metadata blocks repaired", dm_device_name(s->md), n);
+out:
+	mutex_unlock(&sc->run);
+	memalloc_noio_restore(noio);
+	if (delay != MAX_JIFFY_OFFSET && READ_ONCE(sc->on))
+		queue_delayed_work(system_unbound_wq, &sc->work, delay);
+}
+
+static void kick(struct dmr_set *s)
+{
+	if (READ_ONCE(s->scan.on))
+		mod_delayed_work(system_unbound_wq, &s->scan.work, 0);
+}
+
+/* After an order: the spares are to know of it. */
+static void save(struct dmr_set *s)
+{
+	unsigned int noio = memalloc_noio_save();
+
+	mutex_lock(&s->engine_lock);
+	if (s->live && !s->failed && !READ_ONCE(s->suspending))
+		dmr_state_save(s, false);
+	mutex_unlock(&s->engine_lock);
+	memalloc_noio_restore(noio);
+}
+
+/* Give an order while nothing is being read; @order is called under the lock. */
+static int give(struct dmr_set *s, int (*order)(struct dmr_set *s, int arg), int arg)
+{
+	struct dmr_scan *sc = &s->scan;
+	int r;
+
+	mutex_lock(&sc->run);
+	mutex_lock(&sc->lock);
+	r = order(s, arg);
+	mutex_unlock(&sc->lock);
+	mutex_unlock(&sc->run);
+	kick(s);
+	if (!r)
+		save(s);
+	return r;
+}
+
+static int order_start(struct dmr_set *s, int pattern)
+{
+	if (s->scan.st.flags)
+		return -EALREADY;
+	begin_pass(s, pattern);
+	return 0;
+}
+
+static int order_stop(struct dmr_set *s, int unused)
+{
+	struct dmr_scan *sc = &s->scan;
+
+	if (!sc->st.flags)
+		return -ENOENT;
+	sc->st.flags = 0;
+	sc->why = "-";
+	sc->rate = 0;
+	/* Or the clock would begin the next one at once. */
+	sc->earliest = jiffies + interval_seconds(s) * HZ;
+	trace_pass(s, DMR_SCAN_STOPS);
+	return 0;
+}
+
+static int order_pause(struct dmr_set *s, int pause)
+{
+	struct dmr_scan *sc = &s->scan;
+
+	if (!sc->st.flags)
+		return -ENOENT;
+	sc->st.flags = DMR_SCAN_RUNNING | (pause ? DMR_SCAN_PAUSED : 0);
+	sc->why = "-";
+	restart_clocks(s);
+	trace_pass(s, pause ? DMR_SCAN_PAUSES : DMR_SCAN_RESUMES);
+	return 0;
+}
+
+/**
+ * dmr_scan_start() - begin a pass
+ * @s: the set
+ * @pattern: enum dmr_pattern; -1: what is best
+ *
+ * Context: may sleep; none of the locks of the set is held. Return: 0; -EALREADY when
+ * one is under way.
+ */
+int dmr_scan_start(struct dmr_set *s, int pattern)
+{
+	return give(s, order_start, pattern);
+}
+
+/**
+ * dmr_scan_stop() - end the pass
+ * @s: the set
+ *
+ * When this returns nothing is being read.
+ * Context: as dmr_scan_start(). Return: 0; -ENOENT when there is none.
+ */
+int dmr_scan_stop(struct dmr_set *s)
+{
+	return give(s, order_stop, 0);
+}
+
+/**
+ * dmr_scan_pause() - let the pass wait, or go on
+ * @s: the set
+ * @pause: which
+ *
+ * When this returns nothing is being read, or it goes on.
+ * Context: as dmr_scan_start(). Return: 0; -ENOENT when there is no pass.
+ */
+int dmr_scan_pause(struct dmr_set *s, bool pause)
+{
+	return give(s, order_pause, pause);
+}
+
+/**
+ * dmr_scan_suspend() - no more reads
+ * @s: the set
+ *
+ * Context: may sleep, called from presuspend; waits for the read that is under way.
+ */
+void dmr_scan_suspend(struct dmr_set *s)
+{
+	WRITE_ONCE(s->scan.on, false);
+	cancel_delayed_work_sync(&s->scan.work);
+}
+
+/* Main is another device now, to which all was copied: it has no marks yet. */
+static void forget_main(struct dmr_set *s)
+{
+	struct dmr_scan *sc = &s->scan;
+	u32 n = dmr_marks_from(&sc->marks, key_of(1, 0));
+
+	sc->marks.n -= n;
+	memmove(sc->marks.mark, sc->marks.mark + n,
+		sc->marks.n * sizeof(*sc->marks.mark));
+	sc->main = s->main;
+}
+
+/**
+ * dmr_scan_resume() - go on where the pass is
+ * @s: the set
+ *
+ * Context: may sleep, called from resume and presuspend_undo.
+ */
+void dmr_scan_resume(struct dmr_set *s)
+{
+	struct dmr_scan *sc = &s->scan;
+	u64 place;
+
+	mutex_lock(&sc->run);
+	mutex_lock(&sc->lock);
+	if (sc->main && sc->main != s->main)
+		forget_main(s);
+	sc->main = s->main;
+	/* Spares may have come and gone. */
+	if (sc->st.flags) {
+		place = dmr_order_place(&sc->order, sc->step);
+		open_device(s);
+		sc->step = dmr_order_resume(&sc->order, place);
+		measure(s);
+	}
+	restart_clocks(s);
+	mutex_unlock(&sc->lock);
+	mutex_unlock(&sc->run);
+	WRITE_ONCE(sc->on, true);
+	kick(s);
+}
+
+/**
+ * dmr_scan_init() - a set without a past
+ * @s: the set
+ *
+ * Context: the set is being made.
+ */
+void dmr_scan_init(struct dmr_set *s)
+{
+	struct dmr_scan *sc = &s->scan;
+
+	mutex_init(&sc->run);
+	mutex_init(&sc->lock);
+	sc->earliest = jiffies;
+	INIT_DELAYED_WORK(&sc->work, dmr_scan_work);
+	sc->why = "-";
+}
+
+/**
+ * dmr_scan_exit() - free what the scan has
+ * @s: the set; nobody uses it any more
+ *
+ * Context: may sleep.
+ */
+void dmr_scan_exit(struct dmr_set *s)
+{
+	struct dmr_scan *sc = &s->scan;
+
+	free_buffers(sc);
+	kvfree(sc->held);
+	kvfree(sc->marks.mark);
+}
+
+/* What was noted of single regions before the restart. */
+static void load_marks(struct dmr_scan *sc, const struct dmr_scanned *from)
+{
+	struct dmr_mark *mem;
+	struct dmr_look look;
+	u32 i;
+
+	mem = kvmalloc_array(2 * DMR_NR_NOTED, sizeof(*mem), GFP_KERNEL);
+	if (!mem)
+		return;
+	kvfree(sc->marks.mark);
+	dmr_marks_init(&sc->marks, mem, 2 * DMR_NR_NOTED);
+	for (i = 0; i < from->nr_noted; i++) {
+		look = (struct dmr_look){
+			.errors = from->noted[i].errors,
+			.retries = from->noted[i].retries,
+			.slow = from->noted[i].slow,
+			.judged = ~0U,
+			.pass = from->pass,
+		};
+		dmr_marks_look(&sc->marks, from->noted[i].key, &look);
+		sc->warned += from->noted[i].slow != 0;
+	}
+}
+
+/**
+ * dmr_scan_load() - go on where the last life of the set has ended
+ * @s: the set
+ * @from: what its state block says
+ *
+ * Context: may sleep, engine_lock held; the set is being loaded.
+ */
+void dmr_scan_load(struct dmr_set *s, const struct dmr_scanned *from)
+{
+	struct dmr_scan *sc = &s->scan;
+
+	mutex_lock(&sc->lock);
+	sc->earliest = jiffies + SETTLE_JIFFIES;
+	sc->st = *from;
+	if (sc->st.device > s->nr_spares)
+		sc->st.device = s->nr_spares;
+	/* Nobody can be late before he was asked. */
+	if (!sc->st.since)
+		sc->st.since = ktime_get_real_seconds();
+	load_marks(sc, from);
+	open_device(s);
+	sc->step = dmr_order_resume(&sc->order, from->place);
+	measure(s);
+	if (!sc->st.flags && sc->st.ended)
+		sc->done = sc->total;
+	else if (!sc->st.flags)
+		sc->done = 0;
+	mutex_unlock(&sc->lock);
+}
+
+/* Marks that have at least so much to tell. */
+static u32 count_heavy(const struct dmr_marks *m, u64 weight)
+{
+	u32 n = 0, i;
+
+	for (i = 0; i < m->n; i++)
+		n += dmr_mark_weight(m->mark + i) >= weight;
 	return n;
 }
 
-static int scrub_table(struct dmr_set *s, struct dmr_scrub *found)
+/* The least weight that no more marks have than there is room for: by halves. */
+static u64 least_weight(const struct dmr_marks *m)
 {
-	struct dmr_scan sc = { };
-	u32 no;
-	int r;
+	u64 low = 1, high = 1ULL << 32, middle;
 
-	r = dmr_scan_table(&sc, s);
-	for (no = 0; no < s->nr_leaves && !r; no++)
-		if (sc.seq[no] != s->leaf_seq[no])
-			r = -EILSEQ;
-	if (!r)
-		found->repaired += dmr_scan_repair(&sc);
-	found->leaves = s->nr_leaves;
-	dmr_scan_free(&sc);
-	return r;
-}
-
-static bool superblock_is_current(struct dmr_set *s, unsigned int spare,
-				  unsigned int k, void *buf, struct dmr_sb *sb)
-{
-	struct block_device *bdev = s->spare[spare].bdev;
-
-	return !dmr_io_buf(&s->bios, bdev, dmr_slot_sector(k), buf, DMR_BLOCK_SIZE,
-			   REQ_OP_READ) &&
-	       !dmr_sb_decode(buf, k, bdev_nr_sectors(bdev), sb) &&
-	       sb->events == s->events && sb->generation == s->generation;
-}
-
-/* Superblocks are written all together, with a new number, when one is bad. */
-static int scrub_superblocks(struct dmr_set *s, void *buf,
-			     struct dmr_scrub *found)
-{
-	struct dmr_sb *sb = kmalloc(sizeof(*sb), GFP_KERNEL);
-	unsigned int i, k;
-	u32 bad = 0;
-	int r = 0;
-
-	if (!sb)
-		return -ENOMEM;
-	for (i = 0; i < s->nr_spares; i++) {
-		for (k = 0; s->spare[i].present && k < DMR_REPLICAS; k++) {
-			found->superblocks++;
-			bad += !superblock_is_current(s, i, k, buf, sb);
-		}
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		if (count_heavy(m, middle) > DMR_NR_NOTED)
+			low = middle + 1;
+		else
+			high = middle;
 	}
-	kfree(sb);
-	if (bad)
-		r = dmr_write_superblocks(s);
-	if (!r)
-		found->repaired += bad;
-	return r;
+	return low;
 }
 
-/* The newest record for a place of the ring, in @best; its number, or 0. */
-static u64 best_record(struct dmr_set *s, unsigned int place, void *buf,
-		       void *best, struct dmr_gen *gen)
+/* Of all marks those with most to tell, by rising key. */
+static void save_marks(const struct dmr_marks *m, struct dmr_scanned *to)
 {
-	unsigned int i, k;
-	u64 number = 0;
+	u64 least = least_weight(m), weight;
+	u32 room = DMR_NR_NOTED - count_heavy(m, least), i;
 
-	for (i = 0; i < s->nr_spares; i++) {
-		for (k = 0; s->spare[i].present && k < DMR_GEN_COPIES; k++) {
-			if (dmr_io_buf(&s->bios, s->spare[i].bdev,
-				       dmr_gen_sector(place, k), buf,
-				       DMR_BLOCK_SIZE, REQ_OP_READ) ||
-			    dmr_gen_decode(buf, s->uuid, place, gen) ||
-			    gen->number <= number || gen->number > s->generation)
-				continue;
-			number = gen->number;
-			memcpy(best, buf, DMR_BLOCK_SIZE);
-		}
-	}
-	return number;
-}
-
-static int scrub_records(struct dmr_set *s, void *buf, struct dmr_scrub *found)
-{
-	struct dmr_gen *gen = kmalloc(sizeof(*gen), GFP_KERNEL);
-	void *best = (void *)__get_free_page(GFP_KERNEL);
-	unsigned int place, i, k;
-
-	if (!gen || !best) {
-		kfree(gen);
-		free_page((unsigned long)best);
-		return -ENOMEM;
-	}
-	for (place = 0; place < DMR_GEN_RECORDS; place++) {
-		if (!best_record(s, place, buf, best, gen))
+	to->nr_noted = 0;
+	for (i = 0; i < m->n; i++) {
+		weight = dmr_mark_weight(m->mark + i);
+		if (weight < least && (weight + 1 < least || !room))
 			continue;
-		found->records++;
-		for (i = 0; i < s->nr_spares; i++) {
-			for (k = 0; s->spare[i].present && k < DMR_GEN_COPIES; k++) {
-				sector_t sector = dmr_gen_sector(place, k);
-
-				if (!dmr_io_buf(&s->bios, s->spare[i].bdev, sector,
-						buf, DMR_BLOCK_SIZE, REQ_OP_READ) &&
-				    !memcmp(buf, best, DMR_BLOCK_SIZE))
-					continue;
-				found->repaired += dmr_write_meta(s, i, sector,
-								  best);
-			}
-		}
+		room -= weight < least;
+		to->noted[to->nr_noted++] = (struct dmr_noted){
+			.key = m->mark[i].key,
+			.slow = m->mark[i].slow,
+			.errors = m->mark[i].errors,
+			.retries = m->mark[i].retries,
+		};
 	}
-	free_page((unsigned long)best);
-	kfree(gen);
-	return 0;
 }
 
 /**
- * dmr_scrub() - read all copies of all metadata and repair those that differ
+ * dmr_scan_save() - what is to be known after a restart
  * @s: the set
- * @found: what was looked at and repaired; set to 0 first
+ * @to: where that goes
  *
- * Context: may sleep, engine_lock held, nothing staged. Return: 0; -ENOMEM; -EIO
- * when no spare takes superblocks; -EILSEQ when a leaf has no copy as new as the
- * table in memory.
+ * Context: may sleep, engine_lock held.
  */
-int dmr_scrub(struct dmr_set *s, struct dmr_scrub *found)
+void dmr_scan_save(struct dmr_set *s, struct dmr_scanned *to)
 {
-	void *buf = (void *)__get_free_page(GFP_KERNEL);
-	int r;
+	struct dmr_scan *sc = &s->scan;
 
-	lockdep_assert_held(&s->engine_lock);
-	memset(found, 0, sizeof(*found));
-	if (!buf)
-		return -ENOMEM;
-	r = scrub_table(s, found);
-	if (!r)
-		r = scrub_superblocks(s, buf, found);
-	if (!r)
-		r = scrub_records(s, buf, found);
-	free_page((unsigned long)buf);
-	return r;
+	mutex_lock(&sc->lock);
+	*to = sc->st;
+	to->place = dmr_order_place(&sc->order, sc->step);
+	save_marks(&sc->marks, to);
+	mutex_unlock(&sc->lock);
+}
+
+static void changed_one(struct dmr_set *s, void *data)
+{
+	kick(s);
+}
+
+/**
+ * dmr_scan_knobs_changed() - the knobs of all sets have changed
+ *
+ * Context: may sleep; none of the locks of a set is held.
+ */
+void dmr_scan_knobs_changed(void)
+{
+	dmr_sets_walk(changed_one, NULL);
+}
+
+static void start_one(struct dmr_set *s, void *data)
+{
+	int *started = data;
+
+	*started += !READ_ONCE(s->failed) && !dmr_scan_start(s, -1);
+}
+
+/**
+ * dmr_scan_trigger() - begin a pass over every live set
+ *
+ * But for those that are suspended.
+ * Context: may sleep; none of the locks of a set is held. Return: number of sets
+ * on which one was started.
+ */
+int dmr_scan_trigger(void)
+{
+	int started = 0;
+
+	/* It waits for the worker, and for spares. */
+	dmr_visit_all(start_one, &started);
+	return started;
+}
+
+static const char *state_word(struct dmr_set *s)
+{
+	u32 flags = s->scan.st.flags;
+
+	if (flags & DMR_SCAN_PAUSED)
+		return "paused";
+	if (flags)
+		return READ_ONCE(s->scan.on) ? "running" : "suspended";
+	return READ_ONCE(enable_background_scanning) ? "waiting" : "off";
+}
+
+/**
+ * dmr_scan_report() - what the scan of a set is doing
+ * @s: the set
+ * @r: filled in
+ *
+ * Context: may sleep; also within dmr_sets_walk().
+ */
+void dmr_scan_report(struct dmr_set *s, struct dmr_scan_report *r)
+{
+	struct dmr_scan *sc = &s->scan;
+	const struct dmr_scanned *st = &sc->st;
+	u32 i;
+
+	*r = (struct dmr_scan_report){ .score = dmr_set_health(s) };
+	mutex_lock(&sc->lock);
+	r->state = state_word(s);
+	r->pattern = dmr_pattern_name(st->pattern);
+	r->why = sc->why;
+	r->percent = percent(sc);
+	r->done = sc->done * DMR_REGION_SECTORS;
+	r->total = sc->total * DMR_REGION_SECTORS;
+	r->rate = sc->rate;
+	if (r->rate)
+		r->seconds_left = div64_u64((r->total - r->done) / 2, r->rate);
+	r->pass = st->pass;
+	r->errors = st->errors;
+	r->rescued = st->rescued;
+	r->slow = st->slow;
+	r->patterns = st->blanks;
+	r->relocated = st->relocated;
+	r->last_pass = st->ended;
+	if (!st->flags && READ_ONCE(enable_background_scanning))
+		r->next_pass = ktime_get_real_seconds() + seconds_to_next(s);
+	r->regions = sc->marks.n;
+	for (i = 0; i < sc->marks.n; i++)
+		if (!(sc->marks.mark[i].key >> DMR_KEY_SHIFT))
+			r->candidates += (u64)DMR_PIECE_SECTORS *
+				dmr_pieces_count(sc->marks.mark[i].marginal);
+	mutex_unlock(&sc->lock);
 }

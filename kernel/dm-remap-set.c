@@ -14,23 +14,43 @@
 static DEFINE_MUTEX(sets_lock);
 static LIST_HEAD(sets);
 
+static void stop_work(struct dmr_set *s)
+{
+	cancel_delayed_work_sync(&s->state_work);
+	cancel_delayed_work_sync(&s->copy.work);
+	cancel_work_sync(&s->pool_work);
+	dmr_scan_suspend(s);
+	dmr_mend_stop(s);
+}
+
 static void set_free(struct dmr_set *s)
 {
 	unsigned int i;
 
-	cancel_delayed_work_sync(&s->state_work);
+	stop_work(s);
 	/* Everything that is queued ends here. */
+	if (s->write_wq)
+		drain_workqueue(s->write_wq);
+	if (s->read_wq)
+		drain_workqueue(s->read_wq);
+	dmr_copy_stop(s);
+	/* They may have kicked it. */
+	dmr_mend_stop(s);
+	dmr_state_stop(s);
+	/* A spare that does not take the last words is missed: work for nobody. */
+	stop_work(s);
 	if (s->write_wq)
 		destroy_workqueue(s->write_wq);
 	if (s->read_wq)
 		destroy_workqueue(s->read_wq);
-	dmr_state_stop(s);
+	dmr_scan_exit(s);
 	dmr_index_exit(s);
 	dmr_commit_exit(s);
 	for (i = 0; i < DMR_MAX_SPARES; i++)
 		kvfree(s->spare[i].alloc_mem);
 	dmr_rescue_exit(s);
 	mempool_exit(&s->records);
+	dmr_twins_exit(s);
 	bioset_exit(&s->bios);
 	free_percpu(s->pcpu);
 	kvfree(s);
@@ -54,6 +74,13 @@ static void set_init_locks(struct dmr_set *s)
 	INIT_WORK(&s->read_work, dmr_rescue_dispatch);
 	INIT_WORK(&s->event_work, dmr_event_work);
 	INIT_DELAYED_WORK(&s->state_work, dmr_state_work);
+	INIT_WORK(&s->pool_work, dmr_pool_work);
+	dmr_copy_init(s);
+	dmr_scan_init(s);
+	INIT_DELAYED_WORK(&s->mend_work, dmr_mend_work);
+	s->redundancy = 1;
+	s->resync_at = U64_MAX;
+	s->mend_at = U64_MAX;
 	refcount_set(&s->ref, 1);
 }
 
@@ -79,21 +106,100 @@ static struct dmr_set *set_alloc(struct dmr_table *t)
 			BIOSET_NEED_BVECS | BIOSET_NEED_RESCUER) ||
 	    mempool_init_kmalloc_pool(&s->records, DMR_RECORDS,
 				      sizeof(struct dmr_record)) ||
-	    dmr_rescue_init(s)) {
+	    dmr_twins_init(s) || dmr_rescue_init(s)) {
 		set_free(s);
 		return NULL;
 	}
 	return s;
 }
 
+/* The row of a live set that a device is in, or was in under another name. */
+static int find_row(struct dmr_set *s, struct block_device *bdev,
+		    struct dmr_found *found, unsigned int *row)
+{
+	unsigned int k;
+	int r;
+
+	*row = DMR_NO_ROW;
+	for (k = 0; k < s->nr_spares; k++) {
+		if (s->spare[k].bdev == bdev) {
+			*row = k;
+			return 0;
+		}
+	}
+	memset(found, 0, sizeof(*found));
+	r = dmr_probe_spare(bdev, found);
+	if (!r)
+		*row = dmr_member_row(s, found);
+	return r;
+}
+
+/* A spare that is in use comes back as another device: is it what it was? */
+static int check_return(struct dmr_set *s, struct dmr_table *t, unsigned int i,
+			unsigned int row, const struct dmr_found *found)
+{
+	struct dmr_spare *sp = &s->spare[row];
+
+	if (!sp->present || sp->bdev == t->spare[i]->bdev)
+		return 0;
+	if (found->sb.events != s->events) {
+		dmr_refuse(t, "spare %s is an old copy of spare %u (%llu events, the set has %llu)",
+			   t->spare[i]->name, row, found->sb.events, s->events);
+		return -EINVAL;
+	}
+	if (dmr_may_have_lost(sp, t->spare[i]->bdev)) {
+		dmr_refuse(t, "spare %s went with writes that it had not flushed; stop the set and start it again, as after a power cut",
+			   t->spare[i]->name);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/*
+ * The devices of a new table take their rows. One that is no member is attached
+ * only. Nothing changes before all is checked. engine_lock held, nothing runs.
+ */
+static int attach_spares(struct dmr_set *s, struct dmr_table *t)
+{
+	struct block_device *bdev[DMR_MAX_SPARES] = { };
+	struct dmr_found *found = kmalloc(sizeof(*found), GFP_KERNEL);
+	unsigned int i, row;
+	int r = found ? 0 : -ENOMEM;
+
+	for (i = 0; i < t->nr_spares && !r; i++) {
+		r = find_row(s, t->spare[i]->bdev, found, &row);
+		if (!r && row != DMR_NO_ROW)
+			r = check_return(s, t, i, row, found);
+		if (!r && row != DMR_NO_ROW && bdev[row]) {
+			dmr_refuse(t, "%s and %pg are the same spare, or one is a copy of the other",
+				   t->spare[i]->name, bdev[row]);
+			r = -EINVAL;
+		}
+		t->set_idx[i] = row;
+		if (row != DMR_NO_ROW)
+			bdev[row] = t->spare[i]->bdev;
+	}
+	kfree(found);
+	for (row = 0; row < s->nr_spares && !r; row++) {
+		if (s->spare[row].present && !bdev[row]) {
+			dmr_refuse(t, "spare %pg is in use and missing from the new table",
+				   s->spare[row].bdev);
+			r = -EINVAL;
+		}
+	}
+	for (row = 0; row < s->nr_spares && !r; row++)
+		s->spare[row].bdev = bdev[row];
+	return r;
+}
+
 /* A table of the same mapped device takes its live set over. */
 static int set_attach(struct dmr_set *s, struct dmr_table *t)
 {
-	unsigned int i, k, seen = 0;
+	int r;
 
-	if (t->main->bdev != s->main || t->ti->len !=
-	    dmr_unit_to_sector(s, s->nr_units)) {
-		dmr_refuse(t, "the main device of a live set can't be changed by a reload; remove the device first");
+	if ((t->main->bdev != s->main && !dmr_copy_may_replace(s, t)) ||
+	    t->ti->len != dmr_unit_to_sector(s, s->nr_units)) {
+		dmr_refuse(t, "the main device of a live set can't be changed by a reload, unless all was copied there (the messages \"copy start\" and \"copy complete\"); remove the device first");
 		return -EINVAL;
 	}
 	if (t->have_uuid && memcmp(t->uuid, s->uuid, DMR_UUID_LEN)) {
@@ -101,25 +207,13 @@ static int set_attach(struct dmr_set *s, struct dmr_table *t)
 			   s->uuid, t->uuid);
 		return -EINVAL;
 	}
-	for (i = 0; i < t->nr_spares; i++) {
-		for (k = 0; k < s->nr_spares; k++)
-			if (s->spare[k].bdev == t->spare[i]->bdev)
-				break;
-		if (k == s->nr_spares) {
-			dmr_refuse(t, "spare %s is not part of the live set",
-				   t->spare[i]->name);
-			return -EINVAL;
-		}
-		t->set_idx[i] = k;
-		seen |= 1U << k;
-	}
-	for (k = 0; k < s->nr_spares; k++) {
-		if (s->spare[k].present && !(seen & 1U << k)) {
-			dmr_refuse(t, "spare %pg is in use and missing from the new table",
-				   s->spare[k].bdev);
-			return -EINVAL;
-		}
-	}
+	mutex_lock(&s->engine_lock);
+	r = attach_spares(s, t);
+	mutex_unlock(&s->engine_lock);
+	if (!r)
+		r = dmr_copy_attach(s, t);
+	if (r)
+		return r;
 	s->opts = t->opts;
 	refcount_inc(&s->ref);
 	t->set = s;
@@ -186,13 +280,14 @@ static int set_create(struct dmr_table *t, struct dmr_found *found)
 	s = set_alloc(t);
 	if (!s)
 		return -ENOMEM;
-	r = dmr_load(s, t, found);
+	r = dmr_load(s, t, found) ?: dmr_copy_attach(s, t);
 	if (r) {
 		set_free(s);
 		return r;
 	}
 	list_add(&s->list, &sets);
 	t->set = s;
+	dmr_debugfs_add(s);
 	DMINFO("%s: set %pUb: %llu remaps, %llu lost, unit %u bytes",
 	       dm_device_name(s->md), s->uuid, s->nr_remaps, s->nr_lost,
 	       dmr_unit_bytes(s));
@@ -253,8 +348,28 @@ void dmr_set_unbind(struct dmr_table *t)
 	t->set = NULL;
 	if (refcount_dec_and_test(&s->ref)) {
 		list_del(&s->list);
+		dmr_debugfs_remove(s);
 		set_free(s);
 	}
+	mutex_unlock(&sets_lock);
+}
+
+/**
+ * dmr_sets_walk() - do something with each live set
+ * @fn: called with the set; it must not wait for tables to come or go
+ * @data: for @fn
+ *
+ * While it runs no set comes or goes, no table is bound or unbound, and so what is
+ * in use of a set stays open.
+ * Context: may sleep, also while a set is being loaded or stopped.
+ */
+void dmr_sets_walk(void (*fn)(struct dmr_set *s, void *data), void *data)
+{
+	struct dmr_set *s;
+
+	mutex_lock(&sets_lock);
+	list_for_each_entry(s, &sets, list)
+		fn(s, data);
 	mutex_unlock(&sets_lock);
 }
 
@@ -268,15 +383,22 @@ void dmr_set_suspend(struct dmr_set *s)
 {
 	WRITE_ONCE(s->suspending, true);
 	wake_up_all(&s->backoff_wait);
+	dmr_mend_stop(s);
+	dmr_scan_suspend(s);
 }
 
 /**
  * dmr_set_resume() - go on as usual
  * @s: the set
  *
- * Context: any, called from resume and presuspend_undo.
+ * Context: may sleep, called from resume and presuspend_undo.
  */
 void dmr_set_resume(struct dmr_set *s)
 {
 	WRITE_ONCE(s->suspending, false);
+	dmr_visits_open(s);
+	dmr_pool_retry(s);
+	dmr_copy_kick(s);
+	dmr_mend_start(s);
+	dmr_scan_resume(s);
 }

@@ -41,6 +41,14 @@ static const size_t counters[DMR_NR_COUNTERS] = {
 	[DMR_CNT_META_ERRORS] = offsetof(struct dmr_stats, meta_errors),
 	[DMR_CNT_REFUSED] = offsetof(struct dmr_stats, refused),
 	[DMR_CNT_DRAINS] = offsetof(struct dmr_stats, drains),
+	[DMR_CNT_SCAN_PASSES] = offsetof(struct dmr_stats, scan_passes),
+	[DMR_CNT_SCAN_READS] = offsetof(struct dmr_stats, scan_reads),
+	[DMR_CNT_SCAN_SECTORS] = offsetof(struct dmr_stats, scan_sectors),
+	[DMR_CNT_SCAN_ERRORS] = offsetof(struct dmr_stats, scan_errors),
+	[DMR_CNT_SCAN_RESCUED] = offsetof(struct dmr_stats, scan_rescued),
+	[DMR_CNT_SCAN_SLOW] = offsetof(struct dmr_stats, scan_slow),
+	[DMR_CNT_SCAN_BLANKS] = offsetof(struct dmr_stats, scan_blanks),
+	[DMR_CNT_SCAN_RELOCATED] = offsetof(struct dmr_stats, scan_relocated),
 };
 
 static bool is_per_cpu(unsigned int counter)
@@ -172,6 +180,8 @@ int dmr_state_save(struct dmr_set *s, bool clean)
 	st->seq++;
 	st->time = ktime_get_real_seconds();
 	st->flags = clean ? DMR_STATE_CLEAN : 0;
+	dmr_scan_save(s, &st->scan);
+	dmr_usage_add(st, st->time, s->nr_remaps + s->nr_lost + s->nr_bad);
 	dmr_state_encode(st, s->uuid, buf);
 	for (i = 0; i < s->nr_spares; i++)
 		if (s->spare[i].present)
@@ -252,6 +262,8 @@ int dmr_state_check(struct dmr_set *s, struct dmr_table *t)
 
 	mutex_lock(&s->engine_lock);
 	r = read_state(s) ?: check_samples(s, t);
+	if (!r)
+		dmr_scan_load(s, &s->state.scan);
 	mutex_unlock(&s->engine_lock);
 	memalloc_noio_restore(noio);
 	return r;
@@ -297,8 +309,11 @@ void dmr_state_stop(struct dmr_set *s)
 	noio = memalloc_noio_save();
 	mutex_lock(&s->engine_lock);
 	dmr_state_sample(s);
-	/* What is sampled must be what is there after a power cut. */
-	clean = !blkdev_issue_flush(s->main);
+	/*
+	 * What is sampled must be what is there after a power cut, and so must
+	 * second copies be the same as the first ones.
+	 */
+	clean = s->resync_at == U64_MAX && !blkdev_issue_flush(s->main);
 	for (i = 0; i < s->nr_spares; i++)
 		if (s->spare[i].present && blkdev_issue_flush(s->spare[i].bdev))
 			clean = false;

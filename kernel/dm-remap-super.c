@@ -10,7 +10,7 @@
  * the superblocks that carry its number: a record with a higher number than the
  * superblocks is of a change that never took effect.
  *
- * Everything here but dmr_nr_present(): may sleep, engine_lock held.
+ * Everything here but dmr_nr_present() and dmr_nr_members(): may sleep, engine_lock held.
  */
 #include <linux/mm.h>
 #include <linux/timekeeping.h>
@@ -30,6 +30,54 @@ unsigned int dmr_nr_present(struct dmr_set *s)
 	for (i = 0; i < s->nr_spares; i++)
 		n += s->spare[i].present;
 	return n;
+}
+
+/**
+ * dmr_nr_members() - spares of the set, in use or not
+ * @s: the set
+ *
+ * Context: any; a snapshot without engine_lock. Return: their number.
+ */
+unsigned int dmr_nr_members(struct dmr_set *s)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < s->nr_spares; i++)
+		n += dmr_row(s, i)->state != DMR_SPARE_LEFT;
+	return n;
+}
+
+/**
+ * dmr_member_row() - which member is this device?
+ * @s: the set
+ * @found: what is on it
+ *
+ * Context: engine_lock held. Return: its row; DMR_NO_ROW when it is none, or left.
+ */
+unsigned int dmr_member_row(struct dmr_set *s, const struct dmr_found *found)
+{
+	unsigned int row = found->sb.spare_idx;
+
+	if (!found->valid || row >= s->nr_spares ||
+	    memcmp(found->sb.set_uuid, s->uuid, DMR_UUID_LEN) ||
+	    memcmp(found->sb.spare_uuid, dmr_row(s, row)->uuid, DMR_UUID_LEN) ||
+	    dmr_row(s, row)->state == DMR_SPARE_LEFT)
+		return DMR_NO_ROW;
+	return row;
+}
+
+/**
+ * dmr_may_have_lost() - may a spare that went have lost what it took?
+ * @sp: the spare
+ * @bdev: the device that it is now
+ *
+ * Context: engine_lock held. Return: true when no flush has covered its last writes,
+ * and they may have been in a volatile cache.
+ */
+bool dmr_may_have_lost(const struct dmr_spare *sp, struct block_device *bdev)
+{
+	return (sp->unflushed || sp->twins || sp->flushing) &&
+	       bdev_write_cache(bdev);
 }
 
 /**
@@ -61,16 +109,16 @@ void dmr_members_changed(struct dmr_set *s, enum dmr_reason reason,
 void dmr_spare_lost(struct dmr_set *s, unsigned int idx, const char *why)
 {
 	struct dmr_spare *sp = &s->spare[idx];
-	unsigned int i;
 
 	if (!sp->present)
 		return;
 	DMERR("%s: spare %u (%pg) %s: taken out of use", dm_device_name(s->md),
 	      idx, sp->bdev, why);
 	WRITE_ONCE(sp->present, false);
-	for (i = 0; i < s->nr_spares; i++)
-		s->spare[i].sb.spare[idx].state = DMR_SPARE_FAILED;
+	sp->watched = true;
+	dmr_row(s, idx)->state = DMR_SPARE_FAILED;
 	dmr_members_changed(s, DMR_REASON_SPARE_FAILED, idx);
+	dmr_mend_kick(s);
 	dmr_event(s);
 }
 
@@ -102,7 +150,7 @@ static bool write_block(struct dmr_set *s, unsigned int idx, sector_t sector,
 	return dmr_write_meta(s, idx, sector, buf);
 }
 
-/* Superblocks of all present spares, as they are in memory; two phases too. */
+/* Superblocks of all spares that take metadata; two phases too. */
 static void write_superblocks_once(struct dmr_set *s)
 {
 	void *buf = page_address(s->check_page);
@@ -114,7 +162,7 @@ static void write_superblocks_once(struct dmr_set *s)
 		for (k = phase; k < DMR_REPLICAS; k += 2) {
 			for (i = 0; i < s->nr_spares; i++) {
 				sp = &s->spare[i];
-				if (!sp->present)
+				if (!dmr_takes_metadata(sp))
 					continue;
 				sp->sb.copy_idx = k;
 				dmr_sb_encode(&sp->sb, buf);
@@ -122,16 +170,18 @@ static void write_superblocks_once(struct dmr_set *s)
 			}
 		}
 	}
-	for (i = 0; i < s->nr_spares; i++)
+	for (i = 0; i < s->nr_spares; i++) {
 		if (s->spare[i].present && !ok[i])
 			dmr_spare_lost(s, i, "took no superblock");
+		else if (s->spare[i].joining && !ok[i])
+			s->spare[i].torn = true;
+	}
 }
 
 /* A spare that doesn't take its record will hardly take its superblocks. */
 static void write_generation(struct dmr_set *s, u64 now)
 {
 	void *buf = page_address(s->check_page);
-	struct dmr_sb *sb = &s->spare[s->reason_spare].sb;
 	struct dmr_gen *gen = &s->gen;
 	unsigned int i, k;
 
@@ -147,12 +197,12 @@ static void write_generation(struct dmr_set *s, u64 now)
 		.spare_idx = s->reason_spare,
 		.nr_spares = s->nr_spares,
 	};
-	/* Of a spare that was never there only its row in the others is known. */
+	memcpy(gen->spare, dmr_row(s, 0), sizeof(gen->spare));
+	/* Of a spare that was never there only its row is known. */
 	for (i = 0; i < s->nr_spares; i++)
 		if (s->spare[i].present)
-			sb = &s->spare[i].sb;
-	memcpy(gen->spare, sb->spare, sizeof(gen->spare));
-	memcpy(gen->identity, sb->identity, sizeof(gen->identity));
+			memcpy(gen->identity, s->spare[i].sb.identity,
+			       sizeof(gen->identity));
 	dmr_gen_encode(gen, s->uuid, buf);
 	for (k = 0; k < DMR_GEN_COPIES; k++)
 		for (i = 0; i < s->nr_spares; i++)
@@ -160,6 +210,29 @@ static void write_generation(struct dmr_set *s, u64 now)
 				write_block(s, i,
 					    dmr_gen_sector(gen->number, k), buf);
 	s->reason = DMR_REASON_NONE;
+}
+
+/* What all superblocks say alike. */
+static void share_members(struct dmr_set *s, u64 now)
+{
+	struct dmr_sb *sb;
+	unsigned int i;
+
+	for (i = 0; i < s->nr_spares; i++) {
+		sb = &s->spare[i].sb;
+		sb->events = s->events;
+		sb->updated = now;
+		sb->policy = s->policy;
+		sb->redundancy = s->redundancy;
+		/* Older modules know nothing of second copies. */
+		sb->feature_incompat &= ~DMR_FEATURE_MIRRORS;
+		if (s->redundancy == 2 || s->nr_mirrors)
+			sb->feature_incompat |= DMR_FEATURE_MIRRORS;
+		sb->nr_spares = s->nr_spares;
+		dmr_copy_describe(s, sb);
+		if (i)
+			memcpy(sb->spare, dmr_row(s, 0), sizeof(sb->spare));
+	}
 }
 
 /**
@@ -170,21 +243,16 @@ static void write_generation(struct dmr_set *s, u64 now)
  */
 int dmr_write_superblocks(struct dmr_set *s)
 {
-	unsigned int i, k;
 	u64 now = ktime_get_real_seconds();
+	unsigned int i;
 
 	do {
 		s->members_dirty = false;
 		s->events++;
-		for (i = 0; i < s->nr_spares; i++) {
-			struct dmr_sb *sb = &s->spare[i].sb;
-
-			sb->events = s->events;
-			sb->updated = now;
-			for (k = 0; k < s->nr_spares; k++)
-				if (s->spare[k].present)
-					sb->spare[k].events = s->events;
-		}
+		for (i = 0; i < s->nr_spares; i++)
+			if (s->spare[i].present)
+				dmr_row(s, i)->events = s->events;
+		share_members(s, now);
 		if (s->reason != DMR_REASON_NONE && dmr_nr_present(s))
 			write_generation(s, now);
 		for (i = 0; i < s->nr_spares; i++)
@@ -192,5 +260,7 @@ int dmr_write_superblocks(struct dmr_set *s)
 		write_superblocks_once(s);
 		/* Losing one more while writing: the others must learn of it. */
 	} while (s->members_dirty && dmr_nr_present(s));
+	for (i = 0; i < s->nr_spares && dmr_nr_present(s); i++)
+		WRITE_ONCE(s->spare[i].recorded, !s->spare[i].present);
 	return dmr_nr_present(s) ? 0 : -EIO;
 }

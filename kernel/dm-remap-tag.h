@@ -33,6 +33,7 @@ enum dmr_at {
 	DMR_AT_SPARE,		/* on spare n - DMR_AT_SPARE */
 	DMR_AT_US = DMR_AT_SPARE + DMR_MAX_SPARES,	/* kept by us */
 	DMR_AT_RECORD,		/* as the record says */
+	DMR_AT_FLUSH,		/* a flush, on a spare */
 };
 
 #define DMR_TAG_AT_MASK		0xfUL

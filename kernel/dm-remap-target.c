@@ -14,16 +14,8 @@
 
 #include "dm-remap.h"
 
-#define MAX_OPTION_WORDS	12
-#define DMR_OPTIONS		"set, degraded, " DMR_KEYS
-
-unsigned int dm_remap_debug;
-module_param(dm_remap_debug, uint, 0644);
-MODULE_PARM_DESC(dm_remap_debug, "Verbosity in the kernel log: 0 (events that matter) to 3");
-
-unsigned int max_remaps;
-module_param(max_remaps, uint, 0644);
-MODULE_PARM_DESC(max_remaps, "Most table entries of a set: limit for those in use, size of those formatted by the kernel (0: what the format holds)");
+#define MAX_OPTION_WORDS	40
+#define DMR_OPTIONS		"set, degraded, accept_main, copy_to, copy_id, relocate, " DMR_KEYS
 
 u32 dmr_crc32c(u32 crc, const void *data, size_t len)
 {
@@ -41,6 +33,11 @@ static const struct dmr_option {
 	{ "breaker_remaps", offsetof(struct dmr_opts, breaker_remaps), 1, 1000000 },
 	{ "breaker_seconds", offsetof(struct dmr_opts, breaker_seconds), 1, 86400 },
 	{ "autosave_seconds", offsetof(struct dmr_opts, autosave_seconds), 0, 86400 },
+	{ "spare_errors", offsetof(struct dmr_opts, spare_errors), 0, 1000000 },
+	{ "space_percent", offsetof(struct dmr_opts, space_percent), 0, 100 },
+	{ "copy_rate", offsetof(struct dmr_opts, copy_rate), 0, 4194304 },
+	{ "scan_rate", offsetof(struct dmr_opts, scan_rate), 0, 4194304 },
+	{ "scan_share", offsetof(struct dmr_opts, scan_share), 1, 100 },
 };
 
 static const struct dmr_option *find_option(const char *key)
@@ -98,6 +95,45 @@ static int parse_switch(struct dm_target *ti, const char *value, bool *on,
 	return 0;
 }
 
+/* One of them is the whole disk that the other is part of, or both are one. */
+static bool same_storage(struct dm_dev *a, struct dm_dev *b)
+{
+	if (a->bdev == b->bdev)
+		return true;
+	return a->bdev->bd_disk == b->bdev->bd_disk &&
+	       (!bdev_is_partition(a->bdev) || !bdev_is_partition(b->bdev));
+}
+
+/* The replacement of main. */
+static int open_copy(struct dm_target *ti, struct dmr_table *t, const char *path)
+{
+	unsigned int i;
+	bool twice;
+	int r;
+
+	if (t->copy || !dmr_table_writable(t)) {
+		ti->error = "copy_to is given twice, or for a read-only device";
+		return -EINVAL;
+	}
+	r = dm_get_device(ti, path, BLK_OPEN_READ | BLK_OPEN_WRITE, &t->copy);
+	if (r) {
+		ti->error = "the replacement of main (copy_to) can't be opened";
+		return r;
+	}
+	twice = same_storage(t->copy, t->main);
+	for (i = 0; i < t->nr_spares; i++)
+		twice |= same_storage(t->copy, t->spare[i]);
+	if (twice) {
+		ti->error = "the replacement of main (copy_to) is main or a spare";
+		return -EINVAL;
+	}
+	if (bdev_nr_sectors(t->copy->bdev) < ti->len) {
+		ti->error = "the replacement of main (copy_to) is smaller than the target";
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int parse_option(struct dm_target *ti, struct dmr_table *t,
 			const char *key, const char *value)
 {
@@ -118,6 +154,20 @@ static int parse_option(struct dm_target *ti, struct dmr_table *t,
 	if (!strcmp(key, "accept_main"))
 		return parse_switch(ti, value, &t->accept_main,
 				    "option accept_main is yes or no");
+	if (!strcmp(key, "copy_to"))
+		return open_copy(ti, t, value);
+	if (!strcmp(key, "copy_id")) {
+		if (!kstrtou32(value, 10, &t->copy_id))
+			return 0;
+		ti->error = "copy_id is a number of 32 bits";
+		return -EINVAL;
+	}
+	if (!strcmp(key, "relocate")) {
+		if (!dmr_relocation_set(&t->opts, value))
+			return 0;
+		ti->error = "option relocate is off, ask, half or always";
+		return -EINVAL;
+	}
 	if (dmr_opt_set(&t->opts, key, value)) {
 		ti->error = "unknown option, or a value out of range (" DMR_OPTIONS ")";
 		return -EINVAL;
@@ -150,15 +200,6 @@ static int parse_options(struct dm_target *ti, struct dmr_table *t,
 		r = parse_option(ti, t, key, value);
 	}
 	return r;
-}
-
-/* One of them is the whole disk that the other is part of, or both are one. */
-static bool same_storage(struct dm_dev *a, struct dm_dev *b)
-{
-	if (a->bdev == b->bdev)
-		return true;
-	return a->bdev->bd_disk == b->bdev->bd_disk &&
-	       (!bdev_is_partition(a->bdev) || !bdev_is_partition(b->bdev));
 }
 
 static bool is_number(const char *word)
@@ -218,6 +259,8 @@ static void table_free(struct dm_target *ti, struct dmr_table *t)
 {
 	while (t->nr_spares)
 		dm_put_device(ti, t->spare[--t->nr_spares]);
+	if (t->copy)
+		dm_put_device(ti, t->copy);
 	if (t->main)
 		dm_put_device(ti, t->main);
 	kfree(t);
@@ -245,6 +288,10 @@ static int dmr_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 		.breaker_remaps = 4096,
 		.breaker_seconds = 10,
 		.autosave_seconds = DMR_AUTOSAVE_SECONDS,
+		.spare_errors = 64,
+		.space_percent = 10,
+		.scan_share = 1,
+		.relocate = DMR_RELOCATE_ASK,
 	};
 	r = open_main(ti, t, dm_shift_arg(&as));
 	while (!r && as.argc && !is_number(as.argv[0])) {
@@ -302,6 +349,16 @@ static void dmr_presuspend(struct dm_target *ti)
 		dmr_set_suspend(t->set);
 }
 
+static void dmr_postsuspend(struct dm_target *ti)
+{
+	struct dmr_table *t = ti->private;
+
+	if (!t->set)
+		return;
+	dmr_visits_close(t->set);
+	dmr_pool_stop(t->set);
+}
+
 static void dmr_presuspend_undo(struct dm_target *ti)
 {
 	struct dmr_table *t = ti->private;
@@ -320,14 +377,19 @@ static void table_line(struct dmr_table *t, char *result, unsigned int maxlen)
 	DMEMIT("%s", t->main->name);
 	for (i = 0; i < t->nr_spares; i++)
 		DMEMIT(" %s", t->spare[i]->name);
-	DMEMIT(" %u", 10 + 2 * !!uuid + 2 * t->degraded);
+	DMEMIT(" %u", 20 + 2 * !!uuid + 2 * t->degraded + 6 * !!t->copy);
 	if (uuid)
 		DMEMIT(" set %pUb", uuid);
 	if (t->degraded)
 		DMEMIT(" degraded yes");
-	DMEMIT(" retries %u backoff_ms %u breaker_remaps %u breaker_seconds %u autosave_seconds %u",
+	DMEMIT(" retries %u backoff_ms %u breaker_remaps %u breaker_seconds %u autosave_seconds %u spare_errors %u space_percent %u",
 	       o->retries, o->backoff_ms, o->breaker_remaps, o->breaker_seconds,
-	       o->autosave_seconds);
+	       o->autosave_seconds, o->spare_errors, o->space_percent);
+	DMEMIT(" scan_rate %u scan_share %u relocate %s", o->scan_rate,
+	       o->scan_share, dmr_relocation_name(o->relocate));
+	if (t->copy)
+		DMEMIT(" copy_to %s copy_id %u copy_rate %u", t->copy->name,
+		       t->copy_id, o->copy_rate);
 }
 
 static void ima_line(struct dmr_table *t, char *result, unsigned int maxlen)
@@ -338,6 +400,8 @@ static void ima_line(struct dmr_table *t, char *result, unsigned int maxlen)
 	DMEMIT(",main_device=%s", t->main->name);
 	for (i = 0; i < t->nr_spares; i++)
 		DMEMIT(",spare_device_%u=%s", i, t->spare[i]->name);
+	if (t->copy)
+		DMEMIT(",copy_device=%s", t->copy->name);
 	if (t->set)
 		DMEMIT(",set=%pUb", t->set->uuid);
 	DMEMIT(";");
@@ -373,6 +437,8 @@ static int dmr_iterate_devices(struct dm_target *ti,
 	r = fn(ti, t->main, 0, ti->len, data);
 	for (i = 0; i < t->nr_spares && !r; i++)
 		r = fn(ti, t->spare[i], 0, bdev_nr_sectors(t->spare[i]->bdev), data);
+	if (!r && t->copy)
+		r = fn(ti, t->copy, 0, ti->len, data);
 	return r;
 }
 
@@ -406,6 +472,7 @@ static void fill_target(struct target_type *tt)
 	tt->end_io = dmr_end_io;
 	tt->presuspend = dmr_presuspend;
 	tt->presuspend_undo = dmr_presuspend_undo;
+	tt->postsuspend = dmr_postsuspend;
 	tt->preresume = dmr_preresume;
 	tt->resume = dmr_resume;
 	tt->status = dmr_status;
@@ -422,16 +489,24 @@ static int __init dmr_init(void)
 	r = dmr_mem_init();
 	if (r)
 		return r;
+	r = dmr_sysfs_init();
+	if (r)
+		goto err_mem;
+	dmr_debugfs_init();
 	for (i = 0; i < ARRAY_SIZE(dmr_targets); i++) {
 		fill_target(&dmr_targets[i]);
 		r = dm_register_target(&dmr_targets[i]);
 		if (r)
 			goto err;
 	}
+	dmr_params_start();
 	return 0;
 err:
 	while (i--)
 		dm_unregister_target(&dmr_targets[i]);
+	dmr_debugfs_exit();
+	dmr_sysfs_exit();
+err_mem:
 	dmr_mem_exit();
 	return r;
 }
@@ -440,6 +515,9 @@ static void __exit dmr_exit(void)
 {
 	unsigned int i;
 
+	dmr_params_stop();
+	dmr_debugfs_exit();
+	dmr_sysfs_exit();
 	for (i = 0; i < ARRAY_SIZE(dmr_targets); i++)
 		dm_unregister_target(&dmr_targets[i]);
 	/* The last regions that were replaced are freed by RCU. */

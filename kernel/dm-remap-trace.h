@@ -73,7 +73,7 @@ TRACE_EVENT(dm_remap_error,
 /*
  * A change of the table is durable and visible. "kind" is that of the entry now:
  * 0 when there is none any more, 3 for a spare unit that is bad ("sector" means
- * nothing then).
+ * nothing then), 4 for a second copy, 5 when there is no second copy any more.
  */
 TRACE_EVENT(dm_remap_remap,
 	TP_PROTO(struct dmr_set *s, const struct dmr_staged *st),
@@ -92,11 +92,14 @@ TRACE_EVENT(dm_remap_remap,
 
 		dmr_val_entry(st->val, st->unit, &e);
 		__entry->dev = disk_devt(dm_disk(s->md));
-		__entry->sector = dmr_unit_to_sector(s, st->unit);
+		__entry->sector = dmr_unit_to_sector(s, st->unit < s->mirror_base ?
+						     st->unit :
+						     st->unit - s->mirror_base);
 		__entry->spare_sector = dmr_unit_to_sector(s, e.spare_unit);
 		__entry->nr_sectors = 1U << s->unit_shift;
 		__entry->spare = e.spare_idx;
-		__entry->kind = e.kind;
+		__entry->kind = e.kind || st->unit < s->mirror_base ?
+				e.kind : DMR_KIND_NR;
 		__entry->flags = e.flags;
 	),
 	TP_printk("%d,%d sector=%llu nr_sectors=%u kind=%u flags=%#x spare=%u spare_sector=%llu",
@@ -147,6 +150,59 @@ TRACE_EVENT(dm_remap_relocate,
 	TP_printk("%d,%d sector=%llu nr_sectors=%llu back=%u error=%d",
 		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->sector,
 		  __entry->nr_sectors, __entry->back, __entry->error)
+);
+
+/* A pass of the health scan: enum dmr_scan_event, enum dmr_pattern. */
+TRACE_EVENT(dm_remap_scan,
+	TP_PROTO(struct dmr_set *s, u32 event, u32 pattern, u32 pass, u64 done,
+		 u64 total),
+	TP_ARGS(s, event, pattern, pass, done, total),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(u32, event)
+		__field(u32, pattern)
+		__field(u32, pass)
+		__field(u64, done)
+		__field(u64, total)
+	),
+	TP_fast_assign(
+		__entry->dev = disk_devt(dm_disk(s->md));
+		__entry->event = event;
+		__entry->pattern = pattern;
+		__entry->pass = pass;
+		__entry->done = done;
+		__entry->total = total;
+	),
+	TP_printk("%d,%d event=%u pattern=%u pass=%u done=%llu total=%llu",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->event,
+		  __entry->pattern, __entry->pass, __entry->done, __entry->total)
+);
+
+/* The scan has found something: enum dmr_finding. "spare" is -1 for main. */
+TRACE_EVENT(dm_remap_finding,
+	TP_PROTO(struct dmr_set *s, int spare, u64 sector, u64 nr_sectors, u32 kind,
+		 u32 count),
+	TP_ARGS(s, spare, sector, nr_sectors, kind, count),
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(s32, spare)
+		__field(u64, sector)
+		__field(u64, nr_sectors)
+		__field(u32, kind)
+		__field(u32, count)
+	),
+	TP_fast_assign(
+		__entry->dev = disk_devt(dm_disk(s->md));
+		__entry->spare = spare;
+		__entry->sector = sector;
+		__entry->nr_sectors = nr_sectors;
+		__entry->kind = kind;
+		__entry->count = count;
+	),
+	TP_printk("%d,%d spare=%d sector=%llu nr_sectors=%llu kind=%u count=%u",
+		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->spare,
+		  __entry->sector, __entry->nr_sectors, __entry->kind,
+		  __entry->count)
 );
 
 #endif /* DM_REMAP_TRACE_H */

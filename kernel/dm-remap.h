@@ -7,14 +7,17 @@
  * the dm-remap device (1 << unit_shift sectors). Main units count from the
  * first sector of the target, spare units from sector 0 of the spare.
  *
- * Lock order: hold (of a range) -> engine_lock -> lock of a waiting list.
- * drain_lock is taken with a hold held and never with engine_lock held.
+ * Lock order: hold (of a range; of several, the lowest first) -> engine_lock ->
+ * lock of a waiting list.
+ * drain_lock is taken with a hold held and never with engine_lock held. Under the
+ * lock of the scan no other is taken.
  */
 #ifndef DM_REMAP_H
 #define DM_REMAP_H
 
 #include <linux/bio.h>
 #include <linux/blkdev.h>
+#include <linux/completion.h>
 #include <linux/device-mapper.h>
 #include <linux/list.h>
 #include <linux/mempool.h>
@@ -30,6 +33,7 @@
 #include "dm-remap-format.h"
 #include "dm-remap-records.h"
 #include "dm-remap-region.h"
+#include "dm-remap-scan.h"
 #include "dm-remap-tag.h"
 
 #define DM_MSG_PREFIX "remap"
@@ -48,7 +52,10 @@
 /* Length of the buffer for reading and writing metadata in bulk. */
 #define DMR_BULK_ORDER		4
 #define DMR_BULK_BYTES		(PAGE_SIZE << DMR_BULK_ORDER)
-#define DMR_ERROR_LEN		256
+#define DMR_ERROR_LEN		320
+
+/* A device of the table that is no member of the set. */
+#define DMR_NO_ROW		0xff
 
 struct dmr_set;
 
@@ -59,6 +66,13 @@ struct dmr_set;
  * @breaker_remaps: new remaps within @breaker_seconds that open the breaker
  * @breaker_seconds: length of that window
  * @autosave_seconds: how often counters are saved when they have changed, 0: never
+ * @spare_errors: units set aside on a spare that make it be emptied and taken
+ *                out, 0: never
+ * @space_percent: free space below which it is called low
+ * @copy_rate: KiB in a second that main is copied with at the most, 0: no limit
+ * @scan_rate: KiB in a second that are scanned at the most, 0: no limit
+ * @scan_share: percent of the time that the scan takes while others use the disks
+ * @relocate: enum dmr_relocation
  */
 struct dmr_opts {
 	unsigned int retries;
@@ -66,6 +80,12 @@ struct dmr_opts {
 	unsigned int breaker_remaps;
 	unsigned int breaker_seconds;
 	unsigned int autosave_seconds;
+	unsigned int spare_errors;
+	unsigned int space_percent;
+	unsigned int copy_rate;
+	unsigned int scan_rate;
+	unsigned int scan_share;
+	unsigned int relocate;
 };
 
 /**
@@ -74,19 +94,24 @@ struct dmr_opts {
  * @main: the protected device
  * @spare: spares in the order of the table line
  * @nr_spares: their number
+ * @copy: the replacement of main, NULL when there is none
+ * @copy_id: who that is, a number for the superblocks
  * @degraded: may start although spares that were in sync are not there
  * @accept_main: may start although main has changed since a stop in order
  * @have_uuid: @uuid was given
  * @uuid: the only set that may be bound
  * @opts: options
  * @set: the live set; NULL until the first preresume
- * @set_idx: row of each spare in the set's table
+ * @set_idx: row of each spare in the set's table, DMR_NO_ROW for a device that
+ *           is only attached
  */
 struct dmr_table {
 	struct dm_target *ti;
 	struct dm_dev *main;
 	struct dm_dev *spare[DMR_MAX_SPARES];
 	unsigned int nr_spares;
+	struct dm_dev *copy;
+	u32 copy_id;
 	bool degraded;
 	bool accept_main;
 	bool have_uuid;
@@ -124,21 +149,58 @@ struct dmr_region {
  * struct dmr_spare - one spare of a live set
  * @bdev: the device, NULL when it is missing
  * @present: in sync and in use: the data path may go there
- * @unflushed: bios have ended well that wrote to it since its last flush began
+ * @joining: is being brought up to date: metadata goes there, data doesn't
+ * @torn: a metadata write failed while it was joining
+ * @gave_up: the pool's worker can't empty it
+ * @watched: it failed while this set ran, so that @unflushed tells of its data
+ * @unflushed: bios have ended well that wrote to it, and nowhere else, since its
+ *             last flush began
+ * @twins: rows that have the other copy of what was written to it since then
+ * @flushing: the same two, of the flushes under way: DMR_SOLE and rows
+ * @nr_flushing: their number; both under fail_lock
+ * @recorded: the other spares know that it isn't present
+ * @flush_failed: it took no flush, and the redirect engine is to give it up
  * @sb: its superblock
  * @alloc: bitmap of its units, under engine_lock
  * @alloc_mem: memory of @alloc
  * @usable: units that can hold data
+ * @used: entries of kind REMAP and MIRROR that point here, under engine_lock
+ * @bad: units of it that were set aside, under engine_lock
+ * @told_health: what somebody who knows its SMART data thinks of it, 0 to 100
+ * @cursor: main unit from which on the next entry to be moved off is looked for
+ * @pairs: units whose first copy is here, by the row of the second one; under
+ *         engine_lock
  */
 struct dmr_spare {
 	struct block_device *bdev;
 	bool present;
+	bool joining;
+	bool torn;
+	bool gave_up;
+	bool watched;
 	bool unflushed;
+	u8 twins;
+	u16 flushing;
+	u32 nr_flushing;
+	bool recorded;
+	bool flush_failed;
 	struct dmr_sb sb;
 	struct dmr_alloc alloc;
 	void *alloc_mem;
 	u64 usable;
+	u64 used;
+	u64 bad;
+	unsigned int told_health;
+	u64 cursor;
+	u64 pairs[DMR_MAX_SPARES];
 };
+
+/* In a mask of rows: also what is on this spare only. */
+#define DMR_SOLE	0x100
+/* In the tag of a flush: it is counted in nr_flushing; and where its row stands. */
+#define DMR_COUNTED	0x200
+#define DMR_FLUSH_SHIFT	12
+#define DMR_FLUSH_MASK	((1U << DMR_FLUSH_SHIFT) - 1)
 
 /**
  * struct dmr_leaf - a leaf in memory
@@ -158,11 +220,14 @@ struct dmr_leaf {
 
 /**
  * struct dmr_staged - a change that waits for its commit
- * @unit: main unit
- * @val: new value of the index; 0 removes the entry
+ * @unit: key in the index: the main unit, or that of a second copy
+ * @val: its new value; 0 removes the entry
  * @old: value before
  * @place: where the entry stands in the table
  * @indexed: false for an entry that has no main unit (a bad spare unit)
+ * @keep: the spare unit of the second copy before stays allocated
+ * @bad_idx: the spare of such an entry
+ * @freed: it is such an entry, and goes
  */
 struct dmr_staged {
 	u64 unit;
@@ -170,6 +235,9 @@ struct dmr_staged {
 	u64 old;
 	u32 place;
 	bool indexed;
+	bool freed;
+	bool keep;
+	u8 bad_idx;
 };
 
 /**
@@ -195,6 +263,63 @@ struct dmr_stats {
 	atomic64_t meta_errors;		/* metadata writes that failed */
 	atomic64_t refused;		/* errors passed up because the breaker was open */
 	atomic64_t drains;		/* waits for in-flight I/O */
+	atomic64_t scan_passes;		/* passes of the scan that came to their end */
+	atomic64_t scan_reads;		/* its reads */
+	atomic64_t scan_sectors;	/* what they read */
+	atomic64_t scan_errors;		/* units that it could not read */
+	atomic64_t scan_rescued;	/* units that it could read again */
+	atomic64_t scan_slow;		/* pieces that were slow */
+	atomic64_t scan_blanks;		/* regions that were blank, and had data */
+	atomic64_t scan_relocated;	/* units that were moved because they were slow */
+};
+
+/* What the copy of main is doing. */
+enum dmr_copy_phase {
+	DMR_COPY_OFF,		/* nothing; there may be a replacement */
+	DMR_COPY_PAUSED,	/* writes go to both, the watermark stands still */
+	DMR_COPY_RUNNING,
+	DMR_COPY_COPIED,	/* all is there, writes go to both */
+	DMR_COPY_READY,		/* and the next table may have it as main */
+	DMR_COPY_FAILED,	/* the replacement is not what main is */
+};
+
+/**
+ * struct dmr_copy - the copy of main to its replacement
+ * @on: writes below @done go to both; under hold_lock
+ * @done: units that are the same on both, or are remapped; changed under a hold
+ * @bdev: the replacement, NULL when there is none
+ * @lock: guards what is below
+ * @phase: enum dmr_copy_phase
+ * @state: enum dmr_move, for the superblocks; under engine_lock
+ * @id: who the replacement is, for the superblocks
+ * @sectors: its length
+ * @seen: below this it may have the data already, from an earlier copy
+ * @piece: units of the next window
+ * @saved: jiffies of the last superblocks
+ * @work: the copier
+ * @page: what is copied, and what was read back
+ * @why: why it failed or waits, a word
+ * @at: the unit where that was
+ * @identity: what the replacement is called
+ */
+struct dmr_copy {
+	bool on;
+	u64 done;
+	struct block_device *bdev;
+	/* guards what is below; @phase, @why, @at change without it on a failure */
+	struct mutex lock;
+	u8 phase;
+	u8 state;
+	u32 id;
+	u64 sectors;
+	u64 seen;
+	u64 piece;
+	unsigned long saved;
+	struct delayed_work work;
+	struct page **page;
+	const char *why;
+	u64 at;
+	char identity[DMR_IDENTITY_LEN];
 };
 
 /**
@@ -215,7 +340,10 @@ struct dmr_set {
 		struct {
 			/* entries in the index; under engine_lock */
 			u32 nr_entries;
-			/* held ranges, +1 once failed; under hold_lock */
+			/*
+			 * Held ranges, +1 once failed, +1 while main is
+			 * copied; under hold_lock
+			 */
 			u32 nr_holds;
 		};
 		u64 busy;		/* both of them */
@@ -230,6 +358,8 @@ struct dmr_set {
 	struct dmr_spare spare[DMR_MAX_SPARES];
 	u32 nr_spares;
 	u64 nr_units;
+	u64 mirror_base;		/* key of unit 0's second copy */
+	bool wide;			/* the index has room for second copies */
 	mempool_t records;	/* struct dmr_record */
 
 	/* Identity and life */
@@ -276,6 +406,8 @@ struct dmr_set {
 	u32 nr_leaves;
 	u64 *leaf_seq;			/* current sequence number of each leaf */
 	u8 seq_step;			/* 2 when a copy unseen may be one ahead */
+	enum dmr_policy policy;
+	unsigned int next_spare;	/* whose turn it is, for round-robin */
 	struct dmr_alloc places;	/* used slots of the table */
 	void *places_mem;
 	u64 events;
@@ -284,6 +416,8 @@ struct dmr_set {
 	bool members_dirty;		/* superblocks must be written first */
 	enum dmr_reason reason;		/* of a generation to be written with them */
 	unsigned int reason_spare;
+	bool space_low;			/* has been said */
+	struct work_struct pool_work;	/* empties spares that failed too often */
 	struct dmr_state state;		/* as it was last read or written */
 	bool live;			/* loaded: has a state to write at the end */
 	u64 nr_remaps;			/* entries of kind REMAP */
@@ -291,6 +425,19 @@ struct dmr_set {
 	u64 nr_unknown;			/* of those: data unknown */
 	u64 nr_lost;			/* entries of kind LOST */
 	u64 nr_bad;			/* entries of kind BAD */
+	u64 nr_mirrors;			/* entries of kind MIRROR */
+
+	/* Redundancy, under engine_lock */
+	u8 redundancy;			/* spares for every remap: 1 or 2 */
+	u64 resync_at;			/* from this unit on copies may differ */
+	u64 nr_unsynced;		/* pairs of copies that may */
+	u64 mend_at;			/* where the worker is in the index */
+	bool mend_again;		/* something has changed behind it */
+	bool mend_on;			/* the worker may run */
+	u64 last_below;			/* dmr_below() when it was told last */
+	u64 mend_ios;			/* bios that had ended when it last ran */
+	void *copy_buf;			/* DMR_BULK_BYTES for writing two copies */
+	struct delayed_work mend_work;
 	struct page *unit_page;		/* for moving one unit */
 	struct page *check_page;	/* for reading it back */
 
@@ -303,8 +450,12 @@ struct dmr_set {
 	bool canary_alive;
 
 	struct bio_set bios;		/* bios of our own: units and metadata */
+	struct bio_set twins;		/* clones of writes that go to two devices */
 	atomic_t pending;		/* metadata writes in flight */
 	wait_queue_head_t pending_wait;
+
+	struct dmr_copy copy;
+	struct dmr_scan scan;
 
 	struct dmr_stats stats;
 	u64 done_base[2];		/* reads and writes of earlier lives */
@@ -313,6 +464,12 @@ struct dmr_set {
 	/* error_lock guards last_error */
 	spinlock_t error_lock;
 	char last_error[DMR_ERROR_LEN];
+
+	/* Who works on it without a message; 0: nobody is let in */
+	refcount_t visitors;
+	struct completion visitors_gone;
+	bool visitable;			/* changed by resume and postsuspend */
+	struct dentry *debugfs;		/* its folder */
 };
 
 /**
@@ -327,6 +484,24 @@ struct dmr_wbio {
 	struct bio bio;
 };
 
+struct dmr_twin;
+/* What became of a twin. Any context; may set the status of @twin->first. */
+typedef void (*dmr_twin_fn)(struct dmr_twin *twin, blk_status_t status);
+
+/**
+ * struct dmr_twin - a write's clone for a second device
+ * @s: the set
+ * @first: the write
+ * @done: told when the twin has ended
+ * @bio: the clone; what is before it is the front pad of @s->twins
+ */
+struct dmr_twin {
+	struct dmr_set *s;
+	struct bio *first;
+	dmr_twin_fn done;
+	struct bio bio;
+};
+
 /* A range of main units that no new write may enter. */
 struct dmr_hold {
 	struct list_head list;
@@ -337,6 +512,10 @@ struct dmr_hold {
 
 extern unsigned int dm_remap_debug;
 extern unsigned int max_remaps;
+/* dm-remap-params.c */
+extern bool enable_background_scanning;
+extern unsigned int scan_interval_hours;	/* 1 to 168 */
+extern unsigned int health_threshold;		/* 0 to 100 */
 
 #define dmr_debug(level, fmt, ...)					\
 	do {								\
@@ -376,6 +555,17 @@ static inline bool dmr_table_writable(const struct dmr_table *t)
 	return dm_table_get_mode(t->ti->table) & BLK_OPEN_WRITE;
 }
 
+/* The row of a spare, which all superblocks get. Under engine_lock. */
+static inline struct dmr_spare_desc *dmr_row(struct dmr_set *s, unsigned int idx)
+{
+	return &s->spare[0].sb.spare[idx];
+}
+
+static inline bool dmr_takes_metadata(const struct dmr_spare *sp)
+{
+	return sp->present || sp->joining;
+}
+
 static inline bool dmr_spare_usable(const struct dmr_set *s, unsigned int idx)
 {
 	return READ_ONCE(s->spare[idx].present);
@@ -392,6 +582,60 @@ int dmr_set_bind(struct dmr_table *t);
 void dmr_set_unbind(struct dmr_table *t);
 void dmr_set_suspend(struct dmr_set *s);
 void dmr_set_resume(struct dmr_set *s);
+void dmr_sets_walk(void (*fn)(struct dmr_set *s, void *data), void *data);
+
+/* --- dm-remap-params.c: what can be changed for all sets ----------------- */
+
+/**
+ * struct dmr_knob - a value for all sets
+ * @name: its name as a parameter
+ * @value: where it is
+ * @on: where it is when it is a switch
+ * @min: the least
+ * @max: the greatest
+ * @scans: the scanner is told when it changes
+ */
+struct dmr_knob {
+	const char *name;
+	unsigned int *value;
+	bool *on;
+	unsigned int min;
+	unsigned int max;
+	bool scans;
+};
+
+extern const struct dmr_knob dmr_knob_scanning;
+extern const struct dmr_knob dmr_knob_interval;
+extern const struct dmr_knob dmr_knob_threshold;
+
+unsigned int dmr_knob_get(const struct dmr_knob *k);
+int dmr_knob_set(const struct dmr_knob *k, const char *text);
+void dmr_params_start(void);
+void dmr_params_stop(void);
+
+/* --- dm-remap-visit.c: work on a set from outside of device mapper ------- */
+
+struct dmr_table *dmr_visit(bool (*match)(struct dmr_set *s, void *data),
+			    void *data);
+void dmr_visit_end(struct dmr_table *t);
+void dmr_visit_all(void (*fn)(struct dmr_set *s, void *data), void *data);
+void dmr_visits_open(struct dmr_set *s);
+void dmr_visits_close(struct dmr_set *s);
+
+/* --- dm-remap-sysfs.c: /sys/kernel/dm-remap-v4 --------------------------- */
+
+int dmr_sysfs_init(void);
+void dmr_sysfs_exit(void);
+const char *dmr_set_state(struct dmr_set *s);
+void dmr_set_name(struct dmr_set *s, char *name);
+int dmr_set_devices(struct dmr_set *s, char *line, size_t room);
+
+/* --- dm-remap-debugfs.c: /sys/kernel/debug/dm-remap ---------------------- */
+
+void dmr_debugfs_init(void);
+void dmr_debugfs_exit(void);
+void dmr_debugfs_add(struct dmr_set *s);
+void dmr_debugfs_remove(struct dmr_set *s);
 
 /* --- dm-remap-event.c: what everybody has to know ------------------------ */
 
@@ -401,6 +645,7 @@ void dmr_set_fail(struct dmr_set *s, const char *why);
 bool dmr_noflush(struct dmr_set *s);
 __printf(2, 3)
 void dmr_set_error(struct dmr_set *s, const char *fmt, ...);
+void dmr_get_error(struct dmr_set *s, char *text, size_t room);
 
 /* --- dm-remap-queue.c: bios that we keep --------------------------------- */
 
@@ -410,7 +655,9 @@ void dmr_bio_finish(struct bio *bio, blk_status_t status);
 
 /* --- dm-remap-index.c: which units are remapped -------------------------- */
 
-int dmr_index_init(struct dmr_set *s);
+int dmr_index_init(struct dmr_set *s, bool wide);
+int dmr_index_widen(struct dmr_set *s);
+void dmr_index_mark(struct dmr_set *s, u64 unit, bool mirrored);
 void dmr_index_exit(struct dmr_set *s);
 u64 dmr_index_run(struct dmr_set *s, u64 unit, u64 max, u64 *val);
 
@@ -433,7 +680,7 @@ static __always_inline bool dmr_index_clear(const struct dmr_set *s,
 				      (iter->bi_size >> SECTOR_SHIFT) - 1);
 	const struct dmr_region *r;
 
-	r = rcu_dereference_check(s->tbl[first >> DMR_REGION_SHIFT],
+	r = rcu_dereference_check(READ_ONCE(s->tbl)[first >> DMR_REGION_SHIFT],
 				  rcu_read_lock_sched_held());
 	if (!r)
 		return !((first ^ last) >> DMR_REGION_SHIFT);
@@ -442,13 +689,20 @@ static __always_inline bool dmr_index_clear(const struct dmr_set *s,
 
 bool dmr_index_find(struct dmr_set *s, u64 unit, u64 *val, u32 *place);
 bool dmr_index_next(struct dmr_set *s, u64 *unit, u64 *val);
+bool dmr_index_next_second(struct dmr_set *s, u64 *unit, u64 *val);
 
 /**
  * struct dmr_filling - an index that is being filled
  * @left: how many entries of each region are still to come
+ * @twice: spare units that were found used already
+ * @twice_unit: the last of them
+ * @twice_idx: on this spare
  */
 struct dmr_filling {
 	u32 *left;
+	u64 twice;
+	u64 twice_unit;
+	u8 twice_idx;
 };
 
 int dmr_index_count_begin(struct dmr_set *s, struct dmr_filling *f);
@@ -507,12 +761,14 @@ struct dmr_found {
 };
 
 int dmr_probe(struct dmr_table *t, struct dmr_found *found);
+int dmr_probe_spare(struct block_device *bdev, struct dmr_found *found);
+int dmr_spare_alloc_init(struct dmr_spare *sp);
 int dmr_load(struct dmr_set *s, struct dmr_table *t, struct dmr_found *found);
 
-/* --- dm-remap-scan.c: a pass over all copies, and their repair ----------- */
+/* --- dm-remap-replicas.c: a pass over all copies, and their repair ------- */
 
 /**
- * struct dmr_scan - a pass over all replicas of the table
+ * struct dmr_replicas - a pass over all replicas of the table
  * @s: the set
  * @best: the best version of each leaf
  * @seq: its sequence number, 0: none found
@@ -520,7 +776,7 @@ int dmr_load(struct dmr_set *s, struct dmr_table *t, struct dmr_found *found);
  * @unseen: some replica could not be read
  * @bulk: buffer
  */
-struct dmr_scan {
+struct dmr_replicas {
 	struct dmr_set *s;
 	u8 *best;
 	u64 *seq;
@@ -543,9 +799,10 @@ struct dmr_scrub {
 	u32 repaired;
 };
 
-int dmr_scan_table(struct dmr_scan *sc, struct dmr_set *s);
-u32 dmr_scan_repair(struct dmr_scan *sc);
-void dmr_scan_free(struct dmr_scan *sc);
+int dmr_replicas_read(struct dmr_replicas *rp, struct dmr_set *s);
+u32 dmr_replicas_repair(struct dmr_replicas *rp);
+void dmr_replicas_free(struct dmr_replicas *rp);
+int dmr_scrub_records(struct dmr_set *s, void *buf, struct dmr_scrub *found);
 int dmr_scrub(struct dmr_set *s, struct dmr_scrub *found);
 
 /* --- dm-remap-state.c: counters that survive, samples of main ------------ */
@@ -563,6 +820,7 @@ void dmr_state_work(struct work_struct *work);
 
 /* --- dm-remap-mkfs.c: blank spares --------------------------------------- */
 
+int dmr_device_blank(struct block_device *bdev, void *buf);
 int dmr_make_set(struct dmr_table *t, struct dmr_found *found);
 
 /* --- dm-remap-commit.c: from memory onto the spares ---------------------- */
@@ -571,7 +829,15 @@ int dmr_commit_init(struct dmr_set *s);
 void dmr_commit_exit(struct dmr_set *s);
 int dmr_stage(struct dmr_set *s, const struct dmr_entry *e);
 int dmr_stage_remove(struct dmr_set *s, u64 unit);
+u64 dmr_max_entries(struct dmr_set *s);
+int dmr_stage_unbad(struct dmr_set *s, unsigned int idx, u32 place);
+const void *dmr_leaf_read(struct dmr_set *s, u32 no);
+int dmr_stage_mirror(struct dmr_set *s, const struct dmr_entry *e, bool keep);
+int dmr_stage_unmirror(struct dmr_set *s, u64 unit, bool keep);
+int dmr_stage_reserve(struct dmr_set *s, u32 n);
 bool dmr_staged_overlaps(struct dmr_set *s, u64 unit, u64 n);
+struct dmr_staged *dmr_staged_find(struct dmr_set *s, u64 key);
+bool dmr_table_full(struct dmr_set *s);
 int dmr_commit(struct dmr_set *s);
 void dmr_count_entry(struct dmr_set *s, u64 val, int sign);
 
@@ -584,6 +850,9 @@ void dmr_members_changed(struct dmr_set *s, enum dmr_reason reason,
 			 unsigned int idx);
 void dmr_spare_lost(struct dmr_set *s, unsigned int idx, const char *why);
 unsigned int dmr_nr_present(struct dmr_set *s);
+unsigned int dmr_nr_members(struct dmr_set *s);
+unsigned int dmr_member_row(struct dmr_set *s, const struct dmr_found *found);
+bool dmr_may_have_lost(const struct dmr_spare *sp, struct block_device *bdev);
 
 /* --- dm-remap-io.c: synchronous I/O of our own --------------------------- */
 
@@ -595,17 +864,61 @@ blk_status_t dmr_io_page(struct dmr_set *s, struct block_device *bdev,
 			 blk_opf_t opf);
 int dmr_io_buf(struct bio_set *bs, struct block_device *bdev, sector_t sector,
 	       void *buf, unsigned int bytes, blk_opf_t opf);
+void dmr_io_both(struct dmr_set *s, struct block_device *const bdev[2],
+		 const sector_t sector[2], void *buf, unsigned int bytes,
+		 blk_opf_t opf, blk_status_t status[2]);
 void dmr_copy_to_bio(struct dmr_set *s, struct bio *bio, u64 off,
 		     struct page *page);
 void dmr_copy_from_bio(struct dmr_set *s, struct bio *bio, u64 off,
 		       struct page *page);
 
+/* --- dm-remap-twin.c: a write that goes to two devices ------------------- */
+
+int dmr_twins_init(struct dmr_set *s);
+void dmr_twins_exit(struct dmr_set *s);
+struct dmr_twin *dmr_twin_get(struct dmr_set *s, struct bio *bio,
+			      struct block_device *bdev);
+void dmr_twin_put(struct dmr_twin *twin);
+void dmr_twin_send(struct dmr_twin *twin, struct bio *bio, sector_t sector,
+		   blk_opf_t drop, dmr_twin_fn done);
+
+/* --- dm-remap-copy.c: main is copied to its replacement ------------------- */
+
+void dmr_copy_init(struct dmr_set *s);
+void dmr_copy_load(struct dmr_set *s, const struct dmr_sb *ref);
+void dmr_copy_describe(struct dmr_set *s, struct dmr_sb *sb);
+int dmr_copy_attach(struct dmr_set *s, struct dmr_table *t);
+bool dmr_copy_may_replace(struct dmr_set *s, struct dmr_table *t);
+void dmr_copy_stop(struct dmr_set *s);
+void dmr_copy_kick(struct dmr_set *s);
+void dmr_copy_fail(struct dmr_set *s, const char *why, u64 unit);
+void dmr_copy_twin_done(struct dmr_twin *twin, blk_status_t status);
+void dmr_copy_part(struct dmr_set *s, struct bio *bio, u64 off, u64 n, u64 unit);
+void dmr_copy_page(struct dmr_set *s, u64 unit, struct page *page);
+bool dmr_copy_read(struct dmr_set *s, u64 unit, struct page *page);
+int dmr_copy_command(struct dmr_set *s, const char *verb, const char *rest);
+const char *dmr_copy_phase(struct dmr_set *s);
+
+/*
+ * Does a write of main at @unit go to its replacement, too? And for how many of @n
+ * units is that so? To be asked after the holds were.
+ */
+static inline u64 dmr_copy_run(struct dmr_set *s, u64 unit, u64 n, bool *both)
+{
+	u64 done = READ_ONCE(s->copy.on) ? READ_ONCE(s->copy.done) : 0;
+
+	*both = unit < done;
+	return *both ? min(n, done - unit) : n;
+}
+
 /* --- dm-remap-hold.c: keeping writes out, waiting for those inside ------- */
 
 void dmr_hold_get(struct dmr_set *s, struct dmr_hold *h, u64 first, u64 n);
+bool dmr_hold_try(struct dmr_set *s, struct dmr_hold *h, u64 first, u64 n);
 void dmr_hold_put(struct dmr_set *s, struct dmr_hold *h);
 u64 dmr_hold_before(struct dmr_set *s, u64 unit, u64 n, bool *held);
 bool dmr_hold_park(struct dmr_set *s, struct bio *bio, u64 unit, u64 n);
+unsigned long dmr_inflight(struct dmr_set *s);
 void dmr_drain(struct dmr_set *s);
 
 /* --- dm-remap-breaker.c: a dead device must not eat the spares ----------- */
@@ -614,11 +927,126 @@ bool dmr_main_dead(struct dmr_set *s);
 bool dmr_breaker_allows(struct dmr_set *s);
 void dmr_breaker_close(struct dmr_set *s);
 
+/* --- dm-remap-place.c: where a unit goes on the spares ------------------- */
+
+unsigned int dmr_spare_health(struct dmr_set *s, unsigned int idx);
+bool dmr_spare_answers(struct dmr_set *s, unsigned int idx);
+int dmr_stage_bad(struct dmr_set *s, unsigned int idx, u64 spare_unit);
+blk_status_t dmr_place_data(struct dmr_set *s, struct page *page,
+			    unsigned int avoid, struct dmr_entry *e);
+blk_status_t dmr_place_unit(struct dmr_set *s, struct page *page, u64 unit,
+			    u8 flags);
+
+/* Copies of a unit, as a mask. */
+#define DMR_FIRST	0x1
+#define DMR_SECOND	0x2
+
+/**
+ * struct dmr_where - what is not where it should be
+ * @failed: copies that don't have the data, because their spare units are bad
+ * @leave: rows where no copy is to stay, as a mask; the spare unit of a first copy
+ *         that leaves one stays allocated
+ * @avoid: rows where none is to come, besides those that are being emptied
+ */
+struct dmr_where {
+	unsigned int failed;
+	unsigned int leave;
+	unsigned int avoid;
+};
+
+blk_status_t dmr_place_copies(struct dmr_set *s, struct page *page, u64 unit,
+			      u8 flags, struct dmr_where w);
+unsigned int dmr_draining_rows(struct dmr_set *s);
+bool dmr_has_room(struct dmr_set *s, unsigned int avoid);
+
+/* --- dm-remap-mirror.c: units that are on two spares --------------------- */
+
+/**
+ * struct dmr_pair - where the copies of a unit are
+ * @first: its entry of kind REMAP or LOST; kind FREE when it has none
+ * @second: its entry of kind MIRROR; kind FREE when it has none
+ * @usable: copies that are on a spare that is there, and known; as a mask
+ * @same: the second copy is the first one: a promotion is half done
+ */
+struct dmr_pair {
+	struct dmr_entry first;
+	struct dmr_entry second;
+	unsigned int usable;
+	bool same;
+};
+
+void dmr_pair_get(struct dmr_set *s, u64 unit, struct dmr_pair *p);
+blk_status_t dmr_pair_read(struct dmr_set *s, const struct dmr_entry *e,
+			   struct page *page);
+u64 dmr_pairs_healthy(struct dmr_set *s);
+void dmr_pairs_count(struct dmr_set *s, int sign);
+void dmr_mirrors_flag(struct dmr_set *s);
+void dmr_mirrors_publish(struct dmr_set *s);
+u64 dmr_mirrors_load(struct dmr_set *s);
+blk_status_t dmr_mirror_write(struct dmr_set *s, struct bio *bio, u64 off, u64 n,
+			      u64 unit);
+bool dmr_mirror_take_over(struct dmr_set *s, u64 unit, unsigned int leave);
+void dmr_flush_forget(struct dmr_set *s, struct dmr_spare *sp);
+bool dmr_mirror_serve(struct dmr_set *s, u64 unit, struct page *page);
+int dmr_mirror_settle(struct dmr_set *s, u64 unit, u64 n);
+
+/* --- dm-remap-mend.c: giving units the redundancy that they should have --- */
+
+u64 dmr_below(struct dmr_set *s);
+void dmr_below_changed(struct dmr_set *s);
+void dmr_mend_start(struct dmr_set *s);
+void dmr_mend_kick(struct dmr_set *s);
+void dmr_mend_stop(struct dmr_set *s);
+bool dmr_mending(struct dmr_set *s);
+void dmr_mend_work(struct work_struct *work);
+int dmr_mend_absent(struct dmr_set *s);
+void dmr_resync_all(struct dmr_set *s);
+int dmr_set_redundancy(struct dmr_set *s, unsigned int copies);
+
+/* --- dm-remap-pool.c: the spares as a pool ------------------------------- */
+
+enum dmr_space {
+	DMR_SPACE_OK,
+	DMR_SPACE_LOW,
+	DMR_SPACE_FULL,
+};
+
+u64 dmr_capacity(struct dmr_set *s);
+u64 dmr_free_units(struct dmr_set *s);
+enum dmr_space dmr_space(struct dmr_set *s);
+const char *dmr_space_name(enum dmr_space space);
+void dmr_pool_look(struct dmr_set *s);
+void dmr_pool_work(struct work_struct *work);
+void dmr_pool_retry(struct dmr_set *s);
+void dmr_pool_stop(struct dmr_set *s);
+int dmr_pool_drain(struct dmr_set *s, unsigned int idx, bool on);
+int dmr_pool_drop(struct dmr_set *s, unsigned int idx, bool lose, u64 *lost);
+int dmr_pool_save(struct dmr_set *s);
+
+/* --- dm-remap-migrate.c: from one spare to another ----------------------- */
+
+/**
+ * struct dmr_migrated - what dmr_migrate() did
+ * @moved: units that are somewhere else now
+ * @failed: units that can't be read
+ */
+struct dmr_migrated {
+	u64 moved;
+	u64 failed;
+};
+
+unsigned int dmr_migrate_avoids(struct dmr_set *s, unsigned int from);
+int dmr_migrate(struct dmr_set *s, unsigned int from, unsigned int avoid, u64 max,
+		struct dmr_migrated *m);
+
+/* --- dm-remap-join.c: a device becomes a member -------------------------- */
+
+int dmr_join(struct dmr_table *t, dev_t dev, bool force, bool trust,
+	     unsigned int *row);
+
 /* --- dm-remap-redirect.c: writes that failed ----------------------------- */
 
 void dmr_redirect_work(struct work_struct *work);
-blk_status_t dmr_place_unit(struct dmr_set *s, struct page *page, u64 unit,
-			    u8 flags);
 
 /* --- dm-remap-rescue.c: reads that failed -------------------------------- */
 
@@ -636,7 +1064,15 @@ struct dmr_moved {
 	u64 errors;
 };
 
-int dmr_relocate(struct dmr_set *s, u64 unit, u64 n, struct dmr_moved *m);
+struct dmr_range {
+	u64 unit;
+	u64 n;
+};
+
+int dmr_interrupted(struct dmr_set *s);
+int dmr_relocate(struct dmr_set *s, struct dmr_range *ranges, unsigned int nr,
+		 struct dmr_moved *m);
+int dmr_relocate_marginal(struct dmr_set *s, u64 unit, u64 n, struct dmr_moved *m);
 int dmr_return(struct dmr_set *s, u64 unit, u64 n, struct dmr_moved *m);
 int dmr_verify(struct dmr_set *s, u64 unit, u64 n, struct dmr_moved *m);
 
@@ -648,15 +1084,17 @@ unsigned int dmr_status_stats(struct dmr_set *s, char *result,
 			      unsigned int maxlen);
 unsigned int dmr_status_health(struct dmr_set *s, char *result,
 			       unsigned int maxlen);
-u64 dmr_capacity(struct dmr_set *s);
 u64 dmr_done(struct dmr_set *s, int dir);
+unsigned int dmr_set_health(struct dmr_set *s);
 int dmr_message(struct dm_target *ti, unsigned int argc, char **argv,
 		char *result, unsigned int maxlen);
 
 /* Options that are numbers, for the words of an error. */
 #define DMR_KEYS	"retries 0-16, backoff_ms 0-10000, "			\
 			"breaker_remaps 1-1000000, breaker_seconds 1-86400, "	\
-			"autosave_seconds 0-86400"
+			"autosave_seconds 0-86400, spare_errors 0-1000000, "	\
+			"space_percent 0-100, copy_rate 0-4194304, "		\
+			"scan_rate 0-4194304, scan_share 1-100"
 
 const unsigned int *dmr_opt_get(const struct dmr_opts *o, const char *key);
 int dmr_opt_set(struct dmr_opts *o, const char *key, const char *value);
