@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import click
@@ -11,6 +11,7 @@ import click
 from pyctl import dm, modules, output
 from pyctl.control import Control, DmDevice
 from pyctl.dm import DeviceName
+from pyctl.registry import Registry
 
 __all__ = ["App", "command"]
 
@@ -24,6 +25,7 @@ class App:
     open_device: Callable[[str], DmDevice] = dm.Device
     list_devices: Callable[[], list[DeviceName]] = dm.list_devices
     ensure_target: Callable[[], None] = modules.ensure_target
+    registry: Registry = field(default_factory=Registry)
 
     def control(self, name: str) -> Control:
         """A live dm-remap device by name."""
@@ -42,12 +44,12 @@ class App:
             click.echo(text, err=True)
 
     @contextmanager
-    def progress(self, title: str) -> Iterator[Callable[[int, int], None] | None]:
+    def progress(self, title: str, unit: str = "") -> Iterator[Callable[[int, int], None] | None]:
         """A progress bar for people, as output.progress_bar()."""
         if self.json:
             yield None
             return
-        with output.progress_bar(title) as step:
+        with output.progress_bar(title, unit) as step:
             yield step
 
 

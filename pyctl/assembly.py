@@ -69,7 +69,8 @@ class Wishes:
 class Plan:
     """What is going to be done. `format` is empty when an existing set is assembled.
 
-    `remember` is a new identity of main for the superblocks, None if they have the right one.
+    `identity` is what is known of main; `remember` is the same if the superblocks don't have it
+    yet, else None.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Plan:
     unit_bytes: int
     format: tuple[Superblock, ...] = ()
     wipe: tuple[str, ...] = ()
+    identity: str = ""
     remember: str | None = None
     warnings: list[str] = field(default_factory=list)
 
@@ -262,6 +264,7 @@ def _plan_format(
         dm_uuid=dm_uuid(first.set_uuid),
         unit_bytes=unit,
         format=tuple(superblocks),
+        identity=first.identity,
         wipe=tuple(to_wipe),
         warnings=[f"{what}; it will be destroyed" for what in obstacles],
     )
@@ -315,6 +318,7 @@ def _plan_assembly(
         ),
         dm_uuid=dm_uuid(superblock.set_uuid),
         unit_bytes=superblock.unit_bytes,
+        identity=remember,
         remember=remember if remember != superblock.identity else None,
         warnings=warnings,
     )

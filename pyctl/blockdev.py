@@ -1,5 +1,6 @@
 """What the kernel says of a block device in /sys and /proc, without udev."""
 
+import contextlib
 import os
 import re
 import stat
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from pyctl.errors import NotFoundError, UsageError, from_os_error
 
-__all__ = ["BlockDevice", "users"]
+__all__ = ["BlockDevice", "all_devices", "holders", "plain", "users"]
 
 SYS = Path("/sys")
 PROC = Path("/proc")
@@ -67,9 +68,51 @@ class BlockDevice:
         )
 
     @property
+    def best_path(self) -> str:
+        """The path that tells people most: /dev/mapper/NAME for what has one."""
+        label = self.dm_name
+        return f"/dev/mapper/{label}" if label else self.path
+
+    @property
+    def dm_name(self) -> str:
+        """Its device-mapper name, or ""."""
+        return _read(SYS / "class/block" / self.name / "dm/name")
+
+    @property
+    def suspended(self) -> bool:
+        """Is this a device-mapper device that holds all I/O back?"""
+        return _read(SYS / "class/block" / self.name / "dm/suspended") == "1"
+
+    def changed(self) -> None:
+        """Have udev look at it and its partitions again.
+
+        Nothing happens where there is no udev, or no right to.
+        """
+        here = SYS / "class/block" / self.name
+        parts = [entry for entry in _entries(here) if (entry / "partition").exists()]
+        for node in (here, *parts):
+            with contextlib.suppress(OSError):
+                (node / "uevent").write_text("change", encoding="ascii")
+
+    @property
     def number(self) -> str:
         """`major:minor`."""
         return f"{self.major}:{self.minor}"
+
+    @property
+    def start(self) -> int:
+        """The sector of the disk at which this partition begins, 0 for a whole disk."""
+        return int(_read(SYS / "class/block" / self.name / "start") or 0)
+
+    def whole(self) -> "BlockDevice":
+        """The whole disk: itself, if this is no partition. Raises NotFoundError."""
+        major, _, minor = _read(SYS / "class/block" / self.disk / "dev").partition(":")
+        return BlockDevice.by_number(int(major or 0), int(minor or 0))
+
+    @property
+    def stacked(self) -> bool:
+        """Whether it is made of other block devices: device-mapper, RAID, and so on."""
+        return any(_entries(SYS / "class/block" / self.disk / "slaves"))
 
     def hardware(self) -> dict[str, str]:
         """What tells this device from others: `wwid`, `serial`, `dmuuid`; only what is known.
@@ -84,7 +127,25 @@ class BlockDevice:
             or _page80(disk / "device/vpd_pg80"),
             "dmuuid": _read(disk / "dm/uuid"),
         }
-        return {key: _plain(value) for key, value in found.items() if _plain(value)}
+        return {key: plain(value) for key, value in found.items() if plain(value)}
+
+
+def all_devices() -> list[BlockDevice]:
+    """All block devices that have sectors, disks and partitions alike, in the order of names."""
+    found = []
+    for entry in _entries(SYS / "class/block"):
+        major, colon, minor = _read(entry / "dev").partition(":")
+        if not colon:
+            continue
+        # it may just have gone
+        with contextlib.suppress(NotFoundError):
+            found.append(BlockDevice.by_number(int(major), int(minor)))
+    return [device for device in found if device.sectors]
+
+
+def holders(device: BlockDevice) -> list[str]:
+    """The kernel's names of the devices that are built on this one (dm, md, bcache)."""
+    return [entry.name for entry in _entries(SYS / "class/block" / device.name / "holders")]
 
 
 def users(device: BlockDevice) -> list[str]:
@@ -143,7 +204,8 @@ def _page80(path: Path) -> str:
         return ""
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """An identity as one word of printable ASCII."""
     return re.sub(r"[^\x21-\x7e]+", "_", text.strip()).strip("_")
 
 

@@ -9,7 +9,24 @@ import click
 
 from pyctl import __version__
 from pyctl.app import App
-from pyctl.commands import completion, control, device, metadata, module, remaps, version
+from pyctl.commands import (
+    alert,
+    audit,
+    badblocks,
+    completion,
+    control,
+    device,
+    metadata,
+    module,
+    policy,
+    remaps,
+    replacement,
+    rollback,
+    scan,
+    sets,
+    spare,
+    version,
+)
 from pyctl.errors import ExitCode, PyctlError, exit_code
 from pyctl.output import Rows, show
 
@@ -76,7 +93,24 @@ def cli(ctx: click.Context, as_json: bool, propagate: bool) -> None:
     app.propagate = app.propagate or propagate
 
 
-for part in (device, remaps, control, module, metadata, version, completion):
+for part in (
+    device,
+    sets,
+    remaps,
+    badblocks,
+    spare,
+    replacement,
+    rollback,
+    scan,
+    control,
+    module,
+    policy,
+    alert,
+    audit,
+    metadata,
+    version,
+    completion,
+):
     for each in part.COMMANDS:
         cli.add_command(each)
 

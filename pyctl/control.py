@@ -8,22 +8,27 @@ that cannot be understood.
 
 import errno
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from pyctl.dm import DeviceInfo, TargetLine
 from pyctl.errors import DmError, NotFoundError, PyctlError
+from pyctl.kmsg import KernelLog
 from pyctl.status import Status, key_values
 from pyctl.table import RemapTable, is_ours
 
-__all__ = ["Control", "DmDevice", "Progress", "RemapEntry", "chunks"]
+__all__ = ["Control", "CopyStatus", "DmDevice", "Progress", "RemapEntry", "batches", "chunks"]
 
 # One message at a time covers at most this many sectors (1 MiB), so that long work shows progress
 # and can be interrupted.
 CHUNK_SECTORS = 2048
 # Rows of one `list` message: libdevmapper repeats a message whose reply is above 16 KiB.
 _LIST_ROWS = 200
+# Ranges of one `remap` message (DMR_BATCH in kernel/dm-remap.h): they share one commit. At 42
+# characters each they are far below the 16 KiB that libdevmapper takes at once.
+BATCH_RANGES = 64
+_REMAP = ("remapped", "lost", "already")
 _UNREMAP = ("unremapped", "kept", "lost")
 
 Progress = Callable[[int, int], None]
@@ -55,6 +60,18 @@ class DmDevice(Protocol):
         """Make it."""
         ...
 
+    def load(self, table: Sequence[TargetLine]) -> None:
+        """Load a table, which the next resume makes live."""
+        ...
+
+    def suspend(self, *, noflush: bool = False, skip_lockfs: bool = False) -> None:
+        """Hold I/O back."""
+        ...
+
+    def resume(self, *, noflush: bool = False, skip_lockfs: bool = False) -> None:
+        """Make a loaded table live, and let I/O go on."""
+        ...
+
     def remove(self, *, deferred: bool = False, retry: bool = False) -> None:
         """Remove it."""
         ...
@@ -65,7 +82,7 @@ class RemapEntry:
     """A run of blocks that are not where the main device has them.
 
     `spare` and `spare_sector` are None for lost blocks; `state` is remap, unknown or lost, `origin`
-    auto or manual.
+    auto or manual. `second` is the spare with the second copy, at `second_sector`; or None.
     """
 
     sector: int
@@ -74,13 +91,16 @@ class RemapEntry:
     spare_sector: int | None
     state: str
     origin: str
+    second: int | None = None
+    second_sector: int | None = None
 
     @classmethod
     def parse(cls, line: str) -> "RemapEntry":
         """Read a line of the `list` message. Raises PyctlError."""
         words = line.split()
         try:
-            sector, sectors, spare, spare_sector, state, origin = words
+            sector, sectors, spare, spare_sector, state, origin, *more = words
+            second, second_sector = map(int, more) if more else (None, None)
             return cls(
                 int(sector),
                 int(sectors),
@@ -88,9 +108,50 @@ class RemapEntry:
                 None if spare_sector == "-" else int(spare_sector),
                 state,
                 origin,
+                second,
+                second_sector,
             )
         except ValueError as error:
             raise PyctlError(f"Cannot understand the line {line!r} of the remap list.") from error
+
+
+@dataclass(frozen=True)
+class CopyStatus:
+    """The copy of main to its replacement; `copied`, `total`, `lost`, `at`, `sectors` in sectors.
+
+    `state` is off, paused, running, copied, ready or failed; `reason` says why it is paused or
+    failed and `at` where that was. `id` and `sectors` are those of the last replacement, `rate` is
+    the limit in KiB/s, 0 for none.
+    """
+
+    state: str
+    copied: int
+    total: int
+    lost: int
+    rate: int
+    reason: str
+    at: int
+    id: int
+    sectors: int
+
+    @classmethod
+    def parse(cls, reply: str) -> "CopyStatus":
+        """Read the answer to `copy`. Raises PyctlError."""
+        words = key_values(reply)
+        try:
+            return cls(
+                state=words["state"],
+                reason=words["reason"],
+                copied=int(words["copied"]),
+                total=int(words["total"]),
+                lost=int(words["lost"]),
+                rate=int(words["rate"]),
+                at=int(words["at"]),
+                id=int(words["id"]),
+                sectors=int(words["sectors"]),
+            )
+        except (KeyError, ValueError) as error:
+            raise PyctlError(f"Cannot understand the state of a copy: {reply!r}.") from error
 
 
 class Control:
@@ -140,6 +201,30 @@ class Control:
                 raise self._not_found() from error
             raise
 
+    def reload(self, new: RemapTable) -> None:
+        """Replace the live table; I/O only waits.
+
+        When the kernel refuses the new table, the old one is put back before DmError is raised.
+        """
+        old, device = self.table(), self.device
+        device.load([new.line()])
+        log = KernelLog()
+        device.suspend(skip_lockfs=True)
+        try:
+            device.resume()
+        except DmError as error:
+            reasons = log.lines()
+            device.load([old.line()])
+            device.resume()
+            raise DmError(
+                f"The kernel refused the new table of {self.name}: "
+                + (reasons[0] if reasons else error.message),
+                errno=error.errno,
+                ioctl=error.ioctl,
+                device=self.name,
+                hint="The old table is in place again; nothing has changed.",
+            ) from error
+
     def ping(self) -> str:
         """The module's version and the set's UUID, as the kernel says it."""
         reply = self.message("ping")
@@ -164,7 +249,24 @@ class Control:
 
         `lost` are those of the remapped that main could not read: they give errors until written.
         """
-        return self._ranged("remap", ("remapped", "lost", "already"), sector, count, progress)
+        return self._ranged("remap", _REMAP, sector, count, progress)
+
+    def remap_ranges(
+        self, ranges: Iterable[tuple[int, int]], sectors: int, progress: Progress | None = None
+    ) -> dict[str, int]:
+        """As remap, for many ranges (start, end), which are sorted and apart.
+
+        `sectors` is how many there are in all, for `progress`.
+        """
+        total = dict.fromkeys(_REMAP, 0)
+        done = 0
+        for batch in batches(ranges):
+            words = (str(number) for pair in batch for number in pair)
+            _add(total, self._counts("remap", _REMAP, *words))
+            done += sum(count for _, count in batch)
+            if progress:
+                progress(done, sectors)
+        return total
 
     def unremap(self, sector: int, count: int, progress: Progress | None = None) -> dict[str, int]:
         """Move blocks back to main, verified: `unremapped`, `kept`, `lost`.
@@ -200,6 +302,10 @@ class Control:
             "kept": max(rest["kept"] - lost, 0),
             "lost": lost + rest["lost"],
         }
+
+    def copy(self, verb: str = "status", *words: str) -> CopyStatus:
+        """Say `start`, `pause`, `abort` or `complete` to the copy of main, or ask for its state."""
+        return CopyStatus.parse(self.message("copy", verb, *words))
 
     def save(self) -> dict[str, int]:
         """Write all that is only in memory: `events` of the set."""
@@ -300,6 +406,21 @@ def chunks(sector: int, count: int) -> Iterator[tuple[int, int]]:
         stop = min(end, (sector // CHUNK_SECTORS + 1) * CHUNK_SECTORS)
         yield sector, stop - sector
         sector = stop
+
+
+def batches(ranges: Iterable[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """Pack ranges (start, end) into pairs (sector, count) for one message each: at most 1 MiB."""
+    batch: list[tuple[int, int]] = []
+    sectors = 0
+    for start, end in ranges:
+        for sector, count in chunks(start, end - start):
+            if len(batch) == BATCH_RANGES or sectors + count > CHUNK_SECTORS:
+                yield batch
+                batch, sectors = [], 0
+            batch.append((sector, count))
+            sectors += count
+    if batch:
+        yield batch
 
 
 def _add(total: dict[str, int], more: dict[str, int]) -> None:

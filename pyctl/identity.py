@@ -21,23 +21,32 @@ from pyctl.output import when
 from pyctl.samples import Compared
 
 __all__ = [
+    "Evidence",
     "Field",
     "Main",
     "Verdict",
+    "content_is_the_same",
     "decode",
     "describe",
     "encode",
+    "evidence",
     "examine",
     "examine_survey",
+    "has_length",
     "judge",
     "look_at",
     "merged",
     "of_device",
+    "of_replacement",
 ]
 
 # Most telling first: what does not fit is dropped from the end.
 _HARD = ("wwid", "serial", "dmuuid", "partuuid")
 _SOFT = ("fsuuid", "ptuuid", "fstype")
+# Those of them that two devices share only if one is a copy of the other.
+_TELLING = ("fsuuid", "ptuuid")
+# Its length, when that is not the set's: it has replaced a shorter one.
+_LENGTH = "sectors"
 
 _NAMES = {
     "wwid": "world-wide identifier",
@@ -49,7 +58,8 @@ _NAMES = {
     "fstype": "file system's type",
 }
 
-# So many samples that are not blank have to differ, all of them, to tell another device.
+# So many samples that are not blank have to differ, all of them, to tell another device, or to be
+# the same, all of them, to tell that it is this one.
 _ENOUGH_SAMPLES = 8
 # Clocks of two machines may differ by this much, in seconds.
 _CLOCK_SLACK = 86400
@@ -63,6 +73,16 @@ class Verdict(enum.StrEnum):
     WARNING = "differs: warning"
     PLAUSIBLE = "plausible"
     UNKNOWN = "not known"
+
+
+class Evidence(enum.IntEnum):
+    """What speaks for a device as the main device of a set, the stronger the higher."""
+
+    AGAINST = 0
+    NONE = 1
+    CONTENT = 2
+    FILE_SYSTEM = 3
+    HARDWARE = 4
 
 
 @dataclass(frozen=True)
@@ -122,12 +142,18 @@ def _of_contents(path: str) -> dict[str, str]:
 def encode(identity: Mapping[str, str]) -> str:
     """`wwid=… serial=…`, as it is stored: ASCII, at most IDENTITY_LEN - 1 bytes."""
     text = ""
-    for key in (*_HARD, *_SOFT):
+    for key in (_LENGTH, *_HARD, *_SOFT):
         word = f"{key}={identity[key]}" if key in identity else ""
         longer = f"{text} {word}".strip()
         if longer.isascii() and len(longer) < IDENTITY_LEN:
             text = longer
     return text
+
+
+def of_replacement(device: BlockDevice, main_sectors: int) -> str:
+    """What is to be remembered of a device that becomes main of a set of `main_sectors`."""
+    length = {} if device.sectors == main_sectors else {_LENGTH: str(device.sectors)}
+    return encode({**of_device(device), **length})
 
 
 def decode(text: str) -> dict[str, str]:
@@ -151,7 +177,7 @@ def examine(
 ) -> list[Field]:
     """Compare everything that is remembered of main; `now` is in seconds since 1970."""
     stored = decode(superblock.identity)
-    fields = [_size(superblock, main), _block_size(superblock, main)]
+    fields = [_size(superblock, main, stored), _block_size(superblock, main)]
     fields += [_text(key, stored, main.identity, Verdict.REFUSED) for key in _HARD]
     fields += [_text(key, stored, main.identity, Verdict.WARNING) for key in _SOFT]
     known_hardware = any(field.verdict == Verdict.SAME for field in fields[2 : 2 + len(_HARD)])
@@ -173,6 +199,43 @@ def examine_survey(survey: Survey, main: Main, now: int) -> list[Field]:
         except PyctlError:
             content = None
     return examine(survey.reference, main, content=content, state=state, now=now)
+
+
+def evidence(superblock: Superblock, main: Main) -> Evidence:
+    """What is known of a device, its content aside, that speaks for it or against it.
+
+    Size and block size alone speak for nothing. A file system that is copied with all else tells
+    two disks apart no more; so it does not count for a device-mapper device, which would be known
+    by its own UUID.
+    """
+    stored = decode(superblock.identity)
+    hard = [_text(key, stored, main.identity, Verdict.REFUSED).verdict for key in _HARD]
+    soft = [_text(key, stored, main.identity, Verdict.WARNING).verdict for key in _TELLING]
+    if (
+        _size(superblock, main, stored).verdict == Verdict.REFUSED
+        or _block_size(superblock, main).verdict == Verdict.REFUSED
+        or Verdict.REFUSED in hard
+    ):
+        return Evidence.AGAINST
+    if Verdict.SAME in hard:
+        return Evidence.HARDWARE
+    if "dmuuid" in main.identity:
+        return Evidence.NONE
+    return Evidence.FILE_SYSTEM if Verdict.SAME in soft else Evidence.NONE
+
+
+def content_is_the_same(survey: Survey, path: str) -> bool:
+    """Is the content of a device what the set left on its main when it was stopped in order?
+
+    False after a crash, and where too little was sampled to tell. Raises as open_for_reading().
+    """
+    state = survey.state()
+    if state is None or survey.lost or not state.clean:
+        return False
+    with open_for_reading(path) as opened:
+        entries = [entry for _, _, entry in survey.entries()]
+        content = samples.compare(opened, survey.reference, state, entries)
+    return content.telling >= _ENOUGH_SAMPLES and not content.differ
 
 
 def judge(fields: Sequence[Field], *, force_main: bool = False) -> tuple[list[str], list[str]]:
@@ -201,16 +264,28 @@ def describe(fields: Sequence[Field]) -> list[dict[str, str]]:
     ]
 
 
-def _size(superblock: Superblock, main: Main) -> Field:
-    shift = superblock.unit_shift
-    same = main.sectors >> shift << shift == superblock.main_sectors
+def has_length(superblock: Superblock, sectors: int) -> bool:
+    """Whether a device of so many sectors is as long as the main device of the set."""
+    length = _length(decode(superblock.identity))
+    if length is not None:
+        return sectors == length
+    return sectors >> superblock.unit_shift << superblock.unit_shift == superblock.main_sectors
+
+
+def _length(stored: Mapping[str, str]) -> int | None:
+    text = stored.get(_LENGTH, "")
+    return int(text) if text.isdecimal() else None
+
+
+def _size(superblock: Superblock, main: Main, stored: Mapping[str, str]) -> Field:
+    length = _length(stored)
+    wanted = superblock.main_sectors if length is None else length
     return Field(
         "sectors",
-        str(superblock.main_sectors),
+        str(wanted),
         str(main.sectors),
-        Verdict.SAME if same else Verdict.REFUSED,
-        f"main has {main.sectors} sectors, the spares belong to a main device of"
-        f" {superblock.main_sectors}",
+        Verdict.SAME if has_length(superblock, main.sectors) else Verdict.REFUSED,
+        f"main has {main.sectors} sectors, the spares belong to a main device of {wanted}",
         fixed=True,
     )
 

@@ -4,6 +4,7 @@ rich takes long to import and is not needed for JSON, so it is imported where it
 """
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,10 +70,10 @@ def show(what: Rows | Pairs | str, *, err: bool = False) -> None:
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[int, int], None] | None]:
+def progress_bar(title: str, unit: str = "") -> Iterator[Callable[[int, int], None] | None]:
     """A bar on stderr; gives the function to call with what is done and how much there is.
 
-    Gives None where stderr is no terminal.
+    `unit` is what is counted, to show the rate. Gives None where stderr is no terminal.
     """
     if not sys.stderr.isatty():
         yield None
@@ -80,18 +81,23 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None] | None]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+    begun = time.monotonic()
+
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
     ) as bar:
-        task = bar.add_task(title, total=None)
+        task = bar.add_task(title, total=None, rate="")
 
         def step(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
+            per_second = done / max(time.monotonic() - begun, 1e-3)
+            rate = f"{per_second:,.0f} {unit}/s" if unit else ""
+            bar.update(task, completed=done, total=total, rate=rate)
 
         yield step
 

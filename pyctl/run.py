@@ -1,4 +1,4 @@
-"""The only place that starts other programs."""
+"""The only place that starts other programs, but for the hooks of the daemon."""
 
 import os
 import shlex

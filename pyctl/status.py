@@ -85,10 +85,16 @@ class Status:
         present, slash, total = self.fields.get("spares", "").partition("/")
         if slash and present != total:
             found.append(f"only {present} of {total} spares are in sync")
+        below = self.fields.get("below", "0")
+        if below != "0":
+            found.append(f"{below} remapped blocks are on one spare only")
         if self.lost:
             found.append(f"{self.lost} blocks could not be read and are lost until written")
-        if self.capacity and self.used * 10 >= self.capacity * 9:
-            found.append("the spares are at least 90 % full")
+        space = self.fields.get("space", "")
+        if space == "full":
+            found.append("the spares are full: the next bad block stays an error; add a spare")
+        elif space == "low":
+            found.append(f"the spares fill up: room for {self.fields.get('free', '?')} more blocks")
         return found
 
 

@@ -3,7 +3,7 @@
 import re
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyctl.dm import TargetLine
 from pyctl.errors import PyctlError, UsageError
@@ -39,7 +39,8 @@ class RemapTable:
 
     def line(self) -> TargetLine:
         """The line as it is loaded. Raises UsageError for a path that no table can hold."""
-        for path in (self.main, *self.spares):
+        copy_to = self.option("copy_to")
+        for path in (self.main, *self.spares, *([] if copy_to is None else [copy_to])):
             if not path or re.search(r"[\s\\]", path):
                 raise UsageError(
                     f"The path {path!r} cannot be part of a device-mapper table: it is empty or"
@@ -50,6 +51,21 @@ class RemapTable:
         if self.options:
             words += [str(len(self.options)), *self.options]
         return TargetLine(0, self.length, TARGET, " ".join(words))
+
+    def option(self, key: str) -> str | None:
+        """The value of an option, None if it is not there."""
+        for word, value in zip(self.options[::2], self.options[1::2], strict=False):
+            if word == key:
+                return value
+        return None
+
+    def with_options(self, **values: str | None) -> "RemapTable":
+        """The same table with other values of some options; those that are None go."""
+        pairs = zip(self.options[::2], self.options[1::2], strict=True)
+        kept = [word for pair in pairs if pair[0] not in values for word in pair]
+        for key, value in values.items():
+            kept += [] if value is None else [key, value]
+        return replace(self, options=tuple(kept))
 
     @classmethod
     def parse(cls, lines: Sequence[TargetLine]) -> "RemapTable":

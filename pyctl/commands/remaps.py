@@ -41,7 +41,10 @@ def list_(app: App, name: str | None) -> None:
     app.emit(
         [asdict(entry) for entry in entries],
         Rows(
-            ["SECTOR", "SECTORS", "SPARE", "SPARE SECTOR", "STATE", "ORIGIN"],
+            [
+                *("SECTOR", "SECTORS", "SPARE", "SPARE SECTOR", "STATE", "ORIGIN"),
+                *("SECOND", "SECOND SECTOR"),
+            ],
             [
                 ["-" if value is None else value for value in asdict(entry).values()]
                 for entry in entries

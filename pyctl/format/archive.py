@@ -9,8 +9,6 @@ import base64
 import binascii
 import hashlib
 import json
-import os
-import tempfile
 import uuid
 import zlib
 from collections.abc import Iterator, Mapping
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pyctl.errors import FormatError, RefusedError, from_os_error
+from pyctl.files import write_whole
 from pyctl.format.check import best_records
 from pyctl.format.membership import count_kinds
 from pyctl.format.model import BLOCK_SIZE, FormatCode, Leaf, Superblock
@@ -88,28 +87,7 @@ def save_archive(path: Path, data: bytes, *, force: bool) -> None:
     """
     if path.exists() and not force:
         raise RefusedError(f"{path} exists already.", hint="Choose another name, or add --force.")
-    temp = ""
-    try:
-        fd, temp = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(fd)
-        if force:
-            Path(temp).replace(path)
-        else:
-            # unlike a rename, a link never replaces what has come into being meanwhile
-            os.link(temp, path)
-            Path(temp).unlink()
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        if temp:
-            Path(temp).unlink(missing_ok=True)
-        raise from_os_error(error, f"Cannot write {path}") from error
+    write_whole(path, data, replace=force)
 
 
 def load_archive(path: Path) -> Archive:

@@ -15,7 +15,7 @@ __all__ = ["PURE_PARTS", "SHARED_PART", "builder", "declarations"]
 
 ROOT = Path(__file__).resolve().parents[2]
 # Every part of the module that is compiled outside of the kernel, too.
-PURE_PARTS = ("format", "records", "alloc", "region", "health")
+PURE_PARTS = ("format", "records", "alloc", "region", "health", "order", "pace", "marks")
 # What those that encode metadata blocks share; nothing of it is bound.
 SHARED_PART = "block"
 _CRC = "pyctl/format/crc32c.c"

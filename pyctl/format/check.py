@@ -251,8 +251,8 @@ def table_problems(survey: Survey, spares: Sequence[SurveyedSpare] | None = None
     `spares` are those that must have room where entries point to; the current ones by default.
     """
     found: list[Finding] = []
-    units: dict[int, str] = {}
-    places: dict[tuple[int, int], str] = {}
+    units: dict[tuple[int, bool], str] = {}
+    places: dict[tuple[int, int], tuple[str, Entry]] = {}
     members = survey.current if spares is None else spares
     owners = {spare.index: spare.own for spare in members}
     for number in sorted(survey.best):
@@ -271,8 +271,8 @@ def table_problems(survey: Survey, spares: Sequence[SurveyedSpare] | None = None
 def _entry_problems(
     entry: Entry,
     where: str,
-    units: dict[int, str],
-    places: dict[tuple[int, int], str],
+    units: dict[tuple[int, bool], str],
+    places: dict[tuple[int, int], tuple[str, Entry]],
     owners: dict[int, Superblock],
 ) -> Iterator[str]:
     if entry.kind != EntryKind.LOST:
@@ -285,16 +285,20 @@ def _entry_problems(
     if entry.kind == EntryKind.BAD:
         # it may overlap a remap: a crash can come between the two leaves of one batch
         return
-    other = units.setdefault(entry.main_unit, where)
+    second = entry.kind == EntryKind.MIRROR
+    other = units.setdefault((entry.main_unit, second), where)
     if other != where:
-        yield f"Unit {entry.main_unit} of main is in the table twice: {other}, {where}."
-    if entry.kind == EntryKind.REMAP:
-        other = places.setdefault((entry.spare_idx, entry.spare_unit), where)
-        if other != where:
-            yield (
-                f"Unit {entry.spare_unit} of spare {entry.spare_idx} is used twice: {other},"
-                f" {where}."
-            )
+        what = "has two second copies" if second else "is in the table twice"
+        yield f"Unit {entry.main_unit} of main {what}: {other}, {where}."
+    if entry.kind == EntryKind.LOST:
+        return
+    used = places.setdefault((entry.spare_idx, entry.spare_unit), (where, entry))
+    # a crash may have come between a second copy's becoming the first one and its own end
+    half_done = used[1].main_unit == entry.main_unit and used[1].kind != entry.kind
+    if used[0] != where and not half_done:
+        yield (
+            f"Unit {entry.spare_unit} of spare {entry.spare_idx} is used twice: {used[0]}, {where}."
+        )
 
 
 def leaf_writes(survey: Survey, spare: SurveyedSpare) -> Iterator[BlockWrite]:

@@ -9,6 +9,7 @@ _STATES = {
     SpareState.IN_SYNC: "is in sync again",
     SpareState.FAILED: "was taken out of use: it took no metadata",
     SpareState.MISSING: "was left out: the set was started without it",
+    SpareState.LEFT: "left the set",
     SpareState.NONE: "is not known any more",
 }
 

@@ -17,11 +17,13 @@ __all__ = [
     "BLOCK_SIZE",
     "DATA_START",
     "DEFAULT_MAX_REMAPS",
+    "FEATURE_MIRRORS",
     "IDENTITY_LEN",
     "LEAF_ENTRIES",
     "MAX_MAX_REMAPS",
     "MAX_NUMBER",
     "MAX_SPARES",
+    "MAX_TIER",
     "MIN_SPARE_SECTORS",
     "REPLICAS",
     "SECTOR_SIZE",
@@ -30,6 +32,9 @@ __all__ = [
     "EntryKind",
     "FormatCode",
     "Leaf",
+    "Move",
+    "Policy",
+    "RowFlag",
     "SpareDesc",
     "SpareState",
     "Superblock",
@@ -54,6 +59,9 @@ IDENTITY_LEN: int = lib.DMR_IDENTITY_LEN
 MIN_SPARE_SECTORS: int = lib.DMR_MIN_SPARE_SECTORS
 DEFAULT_MAX_REMAPS: int = lib.DMR_DEFAULT_MAX_REMAPS
 MAX_MAX_REMAPS: int = lib.DMR_MAX_MAX_REMAPS
+MAX_TIER: int = lib.DMR_MAX_TIER
+FEATURE_MIRRORS: int = lib.DMR_FEATURE_MIRRORS
+"""Incompat bit: there are, or may be, entries of kind MIRROR."""
 MAX_NUMBER: int = lib.DMR_MAX_NUMBER
 """What a sequence, event or generation number may be at most."""
 
@@ -85,6 +93,9 @@ class FormatCode(enum.IntEnum):
     GENERATION = lib.DMR_FMT_GENERATION
     STATE = lib.DMR_FMT_STATE
     NUMBER = lib.DMR_FMT_NUMBER
+    POLICY = lib.DMR_FMT_POLICY
+    MOVE = lib.DMR_FMT_MOVE
+    REDUNDANCY = lib.DMR_FMT_REDUNDANCY
 
 
 class SpareState(enum.IntEnum):
@@ -94,6 +105,36 @@ class SpareState(enum.IntEnum):
     IN_SYNC = lib.DMR_SPARE_IN_SYNC
     FAILED = lib.DMR_SPARE_FAILED
     MISSING = lib.DMR_SPARE_MISSING
+    LEFT = lib.DMR_SPARE_LEFT
+
+
+class RowFlag(enum.IntFlag):
+    """More about a spare."""
+
+    DRAINING = lib.DMR_ROW_DRAINING
+
+
+class Policy(enum.IntEnum):
+    """Which spare the next remap goes to."""
+
+    LEAST_USED = lib.DMR_POLICY_LEAST_USED
+    FIRST_FIT = lib.DMR_POLICY_FIRST_FIT
+    ROUND_ROBIN = lib.DMR_POLICY_ROUND_ROBIN
+    HEALTHIEST = lib.DMR_POLICY_HEALTHIEST
+    TIERED = lib.DMR_POLICY_TIERED
+
+    @property
+    def word(self) -> str:
+        """As the kernel and the command line spell it."""
+        return self.name.lower().replace("_", "-")
+
+
+class Move(enum.IntEnum):
+    """Is main being copied to its replacement?"""
+
+    NONE = lib.DMR_MOVE_NONE
+    RUNNING = lib.DMR_MOVE_RUNNING
+    STOPPED = lib.DMR_MOVE_STOPPED
 
 
 class EntryKind(enum.IntEnum):
@@ -103,6 +144,7 @@ class EntryKind(enum.IntEnum):
     REMAP = lib.DMR_KIND_REMAP
     LOST = lib.DMR_KIND_LOST
     BAD = lib.DMR_KIND_BAD
+    MIRROR = lib.DMR_KIND_MIRROR
 
 
 class EntryFlag(enum.IntFlag):
@@ -113,6 +155,7 @@ class EntryFlag(enum.IntFlag):
 
 
 _NO_FLAGS = EntryFlag(0)
+_NO_ROW_FLAGS = RowFlag(0)
 
 
 @dataclass(frozen=True)
@@ -123,6 +166,8 @@ class SpareDesc:
     sectors: int
     events: int = 0
     state: SpareState = SpareState.IN_SYNC
+    tier: int = 0
+    flags: RowFlag = _NO_ROW_FLAGS
 
 
 @dataclass(frozen=True)
@@ -145,6 +190,12 @@ class Superblock:
     updated: int = 0
     generation: int = 0
     copy_idx: int = 0
+    policy: Policy = Policy.LEAST_USED
+    move_state: Move = Move.NONE
+    move_id: int = 0
+    move_units: int = 0
+    move_sectors: int = 0
+    redundancy: int = 0
     feature_compat: int = 0
     feature_ro_compat: int = 0
     feature_incompat: int = 0
@@ -153,6 +204,15 @@ class Superblock:
     def unit_bytes(self) -> int:
         """Size of a unit in bytes."""
         return SECTOR_SIZE << self.unit_shift
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """The superblock of the highest rank is the reference of its set.
+
+        The newest is, but none of a spare that says itself that it is not in sync: it was joining,
+        and took superblocks. Of several the first is.
+        """
+        return self.spares[self.spare_idx].state == SpareState.IN_SYNC, self.events
 
     @classmethod
     def decode(cls, block: bytes, copy: int, spare_sectors: int) -> "Superblock":
@@ -207,6 +267,8 @@ class Superblock:
         raw.nr_spares = len(self.spares)
         raw.overflow = list(self.overflow)
         raw.identity = identity_to_c(self.identity)
+        raw.policy = self.policy
+        raw.move_state = self.move_state
         rows_to_c(self.spares, raw.spare)
         return raw
 
@@ -247,6 +309,10 @@ _SAME_NAME = (
     "copy_idx",
     "spare_idx",
     "unit_shift",
+    "move_id",
+    "move_units",
+    "move_sectors",
+    "redundancy",
 )
 
 
@@ -257,6 +323,8 @@ def _from_c(raw: Any) -> Superblock:
         overflow=tuple(raw.overflow),
         spares=rows_from_c(raw.spare, raw.nr_spares),
         identity=identity_from_c(raw.identity),
+        policy=Policy(raw.policy),
+        move_state=Move(raw.move_state),
         **{name: getattr(raw, name) for name in _SAME_NAME},
     )
 
@@ -377,12 +445,21 @@ def rows_to_c(spares: Sequence[SpareDesc], rows: Any) -> None:
         row.sectors = spare.sectors
         row.events = spare.events
         row.state = spare.state
+        row.tier = spare.tier
+        row.flags = spare.flags
 
 
 def rows_from_c(rows: Any, count: int) -> tuple[SpareDesc, ...]:
     """The first `count` rows of a C array of struct dmr_spare_desc."""
     return tuple(
-        SpareDesc(_uuid(row.uuid), row.sectors, row.events, SpareState(row.state))
+        SpareDesc(
+            _uuid(row.uuid),
+            row.sectors,
+            row.events,
+            SpareState(row.state),
+            row.tier,
+            RowFlag(row.flags),
+        )
         for row in list(rows)[:count]
     )
 

@@ -30,9 +30,12 @@ __all__ = [
     "NR_SAMPLES",
     "STATE_BLOCKS",
     "Generation",
+    "Noted",
     "Reason",
     "Sample",
+    "Scanned",
     "State",
+    "Usage",
     "gen_sector",
     "sample_unit",
     "state_sector",
@@ -61,6 +64,8 @@ class Reason(enum.IntEnum):
     IDENTITY = lib.DMR_REASON_IDENTITY
     SPARE_ADDED = lib.DMR_REASON_SPARE_ADDED
     SPARE_REMOVED = lib.DMR_REASON_SPARE_REMOVED
+    SPARE_RESYNCED = lib.DMR_REASON_SPARE_RESYNCED
+    MAIN_REPLACED = lib.DMR_REASON_MAIN_REPLACED
 
     @property
     def word(self) -> str:
@@ -174,8 +179,99 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Usage:
+    """How many entries of the table were in use at a time (seconds since 1970)."""
+
+    time: int
+    used: int
+
+
+@dataclass(frozen=True)
+class Noted:
+    """A region of 1 MiB of which the health scan has something to tell.
+
+    `device` is 0 for main and n + 1 for spare n, `slow` a mask of its pieces of 32 KiB.
+    """
+
+    device: int
+    region: int
+    slow: int = 0
+    errors: int = 0
+    retries: int = 0
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """Where the health scan is, and what it has found. Times are seconds since 1970, 0: never."""
+
+    running: bool = False
+    paused: bool = False
+    pattern: int = 0
+    device: int = 0
+    number: int = 0
+    place: int = 0
+    seed: int = 0
+    began: int = 0
+    since: int = 0
+    ended: int = 0
+    errors: int = 0
+    rescued: int = 0
+    slow: int = 0
+    blanks: int = 0
+    relocated: int = 0
+    found: int = 0
+    found_before: int = 0
+    noted: tuple[Noted, ...] = ()
+
+    def to_c(self, raw: Any) -> None:
+        """Into the part of a state that it is."""
+        for name in _SCAN_SAME:
+            setattr(raw, name, getattr(self, name))
+        setattr(raw, "pass", self.number)
+        raw.flags = self.running * lib.DMR_SCAN_RUNNING | self.paused * lib.DMR_SCAN_PAUSED
+        raw.nr_noted = len(self.noted)
+        for slot, noted in zip(raw.noted, self.noted, strict=False):
+            slot.key = noted.device << _KEY_SHIFT | noted.region
+            slot.slow, slot.errors, slot.retries = noted.slow, noted.errors, noted.retries
+
+    @classmethod
+    def from_c(cls, raw: Any) -> "Scanned":
+        """The part of a state that was read."""
+        return cls(
+            running=bool(raw.flags & lib.DMR_SCAN_RUNNING),
+            paused=bool(raw.flags & lib.DMR_SCAN_PAUSED),
+            number=getattr(raw, "pass"),
+            noted=tuple(
+                Noted(n.key >> _KEY_SHIFT, n.key % (1 << _KEY_SHIFT), n.slow, n.errors, n.retries)
+                for n in list(raw.noted)[: raw.nr_noted]
+            ),
+            **{name: getattr(raw, name) for name in _SCAN_SAME},
+        )
+
+
+# What DMR_KEY_SHIFT is in dm-remap-marks.h, which is no part of this binding.
+_KEY_SHIFT = 56
+_SCAN_SAME = (
+    "pattern",
+    "device",
+    "place",
+    "seed",
+    "began",
+    "since",
+    "ended",
+    "errors",
+    "rescued",
+    "slow",
+    "blanks",
+    "relocated",
+    "found",
+    "found_before",
+)
+
+
+@dataclass(frozen=True)
 class State:
-    """What may be lost without harm: counters, and samples of main.
+    """What may be lost without harm: counters, samples of main, the history of usage.
 
     `clean` says that the set was stopped in order, so that main is as the samples say.
     """
@@ -185,6 +281,8 @@ class State:
     clean: bool = False
     counters: dict[str, int] = field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
+    usage: tuple[Usage, ...] = ()
+    scan: Scanned = field(default_factory=Scanned)
 
     def encode(self, set_uuid: uuid.UUID) -> bytes:
         """The block, with its checksum. Counters that are not given are 0."""
@@ -195,6 +293,10 @@ class State:
         for slot, sample in zip(raw.sample, self.samples, strict=False):
             slot.unit, slot.crc = sample.unit, sample.crc or 0
             slot.valid = sample.crc is not None
+        raw.nr_usage = len(self.usage)
+        for note, usage in zip(raw.usage, self.usage, strict=False):
+            note.time, note.used = usage.time, usage.used
+        self.scan.to_c(raw.scan)
         block = bytearray(BLOCK_SIZE)
         lib.dmr_state_encode(raw, set_uuid.bytes, ffi.from_buffer(block, require_writable=True))
         return bytes(block)
@@ -217,4 +319,6 @@ class State:
             clean=bool(raw.flags & lib.DMR_STATE_CLEAN),
             counters=dict(zip(COUNTERS, raw.counter, strict=True)),
             samples=tuple(Sample(s.unit, s.crc if s.valid else None) for s in raw.sample),
+            usage=tuple(Usage(u.time, u.used) for u in list(raw.usage)[: raw.nr_usage]),
+            scan=Scanned.from_c(raw.scan),
         )

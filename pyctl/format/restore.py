@@ -309,7 +309,7 @@ def _changed(pairs: Sequence[tuple[dict[int, Entry], dict[int, Entry]]]) -> list
 
 
 def _main_units(entries: Sequence[Entry]) -> list[int]:
-    return sorted(entry.main_unit for entry in entries if entry.kind != EntryKind.BAD)
+    return sorted({entry.main_unit for entry in entries if entry.kind != EntryKind.BAD})
 
 
 def _require_safe(plan: RestorePlan, wishes: RestoreWishes) -> None:
@@ -388,7 +388,7 @@ def _require_data(plan: RestorePlan, wishes: RestoreWishes) -> None:
                 hint="If it is that spare nevertheless, and the data can go, add --trust-data.",
             )
         at_risk = sum(
-            entry.kind == EntryKind.REMAP
+            entry.kind in (EntryKind.REMAP, EntryKind.MIRROR)
             and not entry.flags & EntryFlag.UNKNOWN
             and entry.spare_idx == spare.index
             for _, _, entry in plan.survey.entries()

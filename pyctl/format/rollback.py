@@ -53,6 +53,7 @@ def plan_rollback(
     seen = take_survey(opened)
     target = _find(seen, number)
     _require_sound(seen)
+    _require_same_main(seen, number)
     reference = seen.reference
     rows = _rows(reference, target)
     changed = replace(reference, spares=rows, identity=target.identity)
@@ -104,6 +105,16 @@ def _find(seen: Survey, number: int) -> Generation:
             hint="`pyctl metadata history` shows them.",
         )
     return known[number]
+
+
+# The old main has not had a write since it was replaced.
+def _require_same_main(seen: Survey, number: int) -> None:
+    for one in seen.generations():
+        if one.number > number and one.reason == Reason.MAIN_REPLACED:
+            raise RefusedError(
+                f"Main was replaced in generation {one.number}: the main device of generation"
+                f" {number} has old data."
+            )
 
 
 def _require_sound(seen: Survey) -> None:
@@ -197,7 +208,9 @@ def _require_reachable(
 def _require_kept_power(entries: Sequence[Entry], reference: Superblock, joining: set[int]) -> None:
     failed = {i for i in joining if reference.spares[i].state == SpareState.FAILED}
     at_risk = sum(
-        e.kind == EntryKind.REMAP and not e.flags & EntryFlag.UNKNOWN and e.spare_idx in failed
+        e.kind in (EntryKind.REMAP, EntryKind.MIRROR)
+        and not e.flags & EntryFlag.UNKNOWN
+        and e.spare_idx in failed
         for e in entries
     )
     if at_risk:

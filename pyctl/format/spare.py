@@ -359,14 +359,14 @@ class ReadSet:
 
 
 def newest_superblock(spares: Sequence[ReadSpare]) -> Superblock:
-    """The reference of a set, as the kernel chooses it: the one with the highest event number.
+    """The reference of a set, as the kernel chooses it: the one of the highest rank.
 
     Raises FormatError if no spare has one.
     """
     found = [spare.superblock for spare in spares if spare.superblock]
     if not found:
         raise FormatError("There is no dm-remap metadata on any of the spares.")
-    return max(found, key=lambda superblock: superblock.events)
+    return max(found, key=lambda superblock: superblock.rank)
 
 
 def stale_spares(spares: Sequence[ReadSpare]) -> dict[str, str]:

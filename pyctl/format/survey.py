@@ -248,7 +248,7 @@ def _reference(spares: Sequence[SurveyedSpare], given: Superblock | None) -> Sup
             + ".",
             hint="If there is a backup file of the set: `pyctl metadata restore`.",
         )
-    return max((superblock for _, superblock in found), key=lambda one: one.events)
+    return max((superblock for _, superblock in found), key=lambda one: one.rank)
 
 
 def _assign_roles(found: Survey) -> None:

@@ -6,7 +6,7 @@ import click
 
 from pyctl.app import App, command
 from pyctl.commands.metadata.access import for_reading
-from pyctl.commands.metadata.history import describe_generation
+from pyctl.commands.metadata.generations import describe_generation
 from pyctl.errors import FormatError
 from pyctl.format import (
     EntryFlag,
@@ -115,6 +115,7 @@ def _superblock(superblock: Superblock) -> dict[str, Any]:
         "max_remaps": superblock.max_remaps,
         "nr_leaves": superblock.nr_leaves,
         "overflow": list(superblock.overflow),
+        "redundancy": max(superblock.redundancy, 1),
         "features": {
             "compat": superblock.feature_compat,
             "ro_compat": superblock.feature_ro_compat,
