@@ -1,6 +1,6 @@
 #!/bin/bash
 # Install everything that building and testing need: Debian packages, a Python environment in
-# build/venv, this project in it, and checkpatch. Quick when there is nothing to do.
+# build/venv, this project in it, checkpatch, and Prometheus. Quick when there is nothing to do.
 #
 # packaging/setup.sh [debug]: with "debug" also what building the debug kernel needs.
 
@@ -10,6 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly log=build/log/setup.log
 readonly venv=build/venv
 readonly checkpatch=build/checkpatch
+readonly prometheus=build/prometheus
 readonly source_tarball=/usr/src/linux-source-6.12.tar.xz
 
 readonly packages=(
@@ -18,16 +19,18 @@ readonly packages=(
 	linux-image-6.12-amd64 linux-headers-6.12-amd64
 	qemu-system-x86 busybox-static cpio kmod xz-utils zstd
 	# what tests run in the guests
-	dmsetup e2fsprogs fio liburing-dev mount patch procps util-linux
+	dmsetup e2fsprogs fio gddrescue initramfs-tools-core liburing-dev mount patch procps udev util-linux
 	# pyctl
 	python3-venv python3-dev python3-bpfcc libdevmapper-dev
+	# the daemon's unit is checked
+	systemd
 	# lint and fuzzing
 	clang libclang-rt-dev llvm sparse linux-source-6.12
 	# the layout of structures
 	dwarves
 )
-readonly programs=(gcc make patch sysctl mkfs.ext4 qemu-system-x86_64 busybox modprobe zstd dmsetup fio clang
-	llvm-symbolizer sparse pahole)
+readonly programs=(gcc make patch sysctl mkfs.ext4 qemu-system-x86_64 busybox modprobe zstd dmsetup fio ddrescue clang
+	udevadm llvm-symbolizer sparse pahole systemd-analyze)
 # what a kernel is compiled with
 readonly debug_packages=(bc bison flex libelf-dev libssl-dev)
 
@@ -129,6 +132,17 @@ extract_checkpatch() {
 		"$scripts/checkpatch.pl" "$scripts/spelling.txt" "$scripts/const_structs.checkpatch"
 }
 
+# The programs alone: the package would start a service, and wants much that is not needed here.
+extract_prometheus() {
+	local folder
+	folder=$(mktemp -d)
+	step "unpacking Prometheus" bash -c "cd '$folder' && apt-get -o APT::Sandbox::User=root download prometheus && \
+		dpkg-deb -x prometheus_*.deb ."
+	mkdir -p "$prometheus"
+	mv "$folder"/usr/bin/prom* "$prometheus"
+	rm -rf "$folder"
+}
+
 [[ ${1-} =~ ^(debug)?$ ]] || die "usage: packaging/setup.sh [debug]"
 mkdir -p build/log
 exec 9>build/.setup-lock
@@ -149,6 +163,7 @@ if ! stamped venv "$python" || ! "$venv/bin/python" -c 'import pytest' 2>/dev/nu
 fi
 
 [ -f "$checkpatch/checkpatch.pl" ] || extract_checkpatch
+[ -x "$prometheus/promtool" ] || extract_prometheus
 
 if [ -f pyproject.toml ]; then
 	project=$(project_fingerprint)
