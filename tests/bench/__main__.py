@@ -1,6 +1,6 @@
 """Command line of the benchmark.
 
-python -m tests.bench run [--part io|scale|others|smp|spares] [--rounds N] [--markdown] [KERNEL...]
+python -m tests.bench run [--part NAME] [--rounds N] [--markdown] [KERNEL...]
 python -m tests.bench check [--slower N] [KERNEL...]
 python -m tests.bench baseline [KERNEL...]
 python -m tests.bench trace [--kernel 6.12] [--workload NAME] [CASE...]

@@ -31,7 +31,7 @@ NULL_BLK = "/sys/kernel/config/nullb"
 
 # Here a string instruction counts as one for each step. With ERMS the kernel of Linux 6.1 clears a
 # page by 4,096 steps of a byte, and such a device below would make everything above it look cheap.
-_CPU = "max,-erms"
+CPU = "max,-erms"
 
 # Interrupts of the clock come every 4 ms of guest time, in every I/O's count alike.
 _COMMAND_LINE = "nowatchdog nmi_watchdog=0"
@@ -73,7 +73,7 @@ def start(
         icount=True,
         append=f"{_COMMAND_LINE} {append}",
         # The last -cpu counts.
-        extra_args=["-cpu", _CPU, *extra_args],
+        extra_args=["-cpu", CPU, *extra_args],
     )
     try:
         _check_clock(vm)
@@ -129,17 +129,25 @@ class Samples:
 
 
 def measure(
-    vm: VM, words: Sequence[str], workload: plan.Workload, rounds: int, count: int | None = None
+    vm: VM,
+    words: Sequence[str],
+    workload: plan.Workload,
+    rounds: int,
+    count: int | None = None,
+    around: str = "true",
 ) -> dict[str, Samples]:
     """Run a workload on devices in turns; what they took, in the order of the rounds.
 
-    `words` are devices as bench-io is told them; they are the keys of the result.
+    `words` are devices as bench-io is told them; they are the keys of the result. `around` is a
+    command that is run right before and right after it; it must print nothing.
     """
     words = list(dict.fromkeys(words))
     command = f"bench-io {workload.arguments(rounds, count)} {' '.join(words)}"
     results = {word: Samples([], []) for word in words}
     # The lines come in the order of the rounds, so lists of one round each line up.
-    for line in vm.sh(command, timeout=RUN_SECONDS).output.splitlines():
+    for line in vm.sh(
+        f"{around} && {command} && {around}", timeout=RUN_SECONDS
+    ).output.splitlines():
         _, device, instructions, refused = line.split()
         samples = results[words[int(device)]]
         samples.instructions.append(float(instructions))

@@ -6,12 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench import devices, guest, inline, others, plan
+from tests.bench.finding import guest as finding_guest
+from tests.bench.finding import plan as finding_plan
+from tests.bench.finding.figures import findings_of
 from tests.bench.report import progress
 from tests.bench.results import Result, Row, rows_of
 from tests.bench.scale import guest as scale_guest
 from tests.bench.scale import image
 from tests.bench.scale.figures import Figure, figures_of
 from tests.bench.scale.plan import GEOMETRIES, MILLION
+from tests.bench.scan import guest as scan_guest
+from tests.bench.scan import plan as scan_plan
+from tests.bench.scan.figures import foreground_of, idle_of
 from tests.bench.smp import guest as smp_guest
 from tests.bench.smp import plan as smp_plan
 from tests.bench.smp.figures import scaling_of
@@ -136,6 +142,33 @@ def spares(kernels: Sequence[Kernel]) -> list[Result]:
     return results
 
 
+def beside_the_scan(kernels: Sequence[Kernel]) -> list[Result]:
+    """Measure what a user notices of a scan, and how fast it is when there is none."""
+    results: list[Result] = []
+    for kernel in kernels:
+        with progress(kernel.release) as step, guest.start(kernel) as vm:
+            for disk in scan_plan.DISKS:
+                with scan_guest.device(vm, disk):
+                    for load in scan_plan.LOADS:
+                        step(f"{load.name} beside the scan, {disk.name}")
+                        measured = scan_guest.beside(vm, disk, load)
+                        results.append(foreground_of(kernel.series, measured))
+                    step(f"the scan alone, {disk.name}")
+                    results.append(idle_of(kernel.series, scan_guest.alone(vm, disk)))
+    return results
+
+
+def finding(kernels: Sequence[Kernel]) -> list[Result]:
+    """Scan a disk with known faults by each pattern, and see what is found, and when."""
+    results: list[Result] = []
+    for kernel in kernels:
+        with progress(kernel.release) as step:
+            step("scanning a disk with faults")
+            passes = finding_guest.passes(kernel)
+            results += findings_of(kernel.series, finding_plan.faults(), passes)
+    return results
+
+
 def _whole_io(kernels: Sequence[Kernel], rounds: int) -> list[Result]:
     return io(kernels, Effort(rounds, plan.WORKLOADS), count_inline=True)
 
@@ -147,4 +180,6 @@ PARTS: Mapping[str, Callable[[Sequence[Kernel], int], list[Result]]] = {
     "others": beside_others,
     "smp": several_processors,
     "spares": lambda kernels, _: spares(kernels),
+    "scan": lambda kernels, _: beside_the_scan(kernels),
+    "finding": lambda kernels, _: finding(kernels),
 }

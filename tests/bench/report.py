@@ -5,10 +5,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from rich.console import Console
 
+from tests.bench.finding import report as finding_report
+from tests.bench.finding.figures import Finding
 from tests.bench.inline import Count
 from tests.bench.results import Result, Row
 from tests.bench.scale import report as scale_report
 from tests.bench.scale.figures import Figure
+from tests.bench.scan import report as scan_report
+from tests.bench.scan.figures import Foreground, Idle
 from tests.bench.sheet import Cell, Sheet
 from tests.bench.smp import report as smp_report
 from tests.bench.smp.figures import Scaling
@@ -95,6 +99,9 @@ def _sheets(
         yield from smp_report.sheets([f for f in own if isinstance(f, Scaling)])
         yield from spares_report.of_allocations([f for f in own if isinstance(f, Allocation)])
         yield from spares_report.of_throughputs([f for f in own if isinstance(f, Throughput)])
+        yield from scan_report.of_foreground([f for f in own if isinstance(f, Foreground)])
+        yield from scan_report.of_idle([f for f in own if isinstance(f, Idle)])
+        yield from finding_report.sheets([f for f in own if isinstance(f, Finding)])
 
 
 def _long(kernel: str, rows: Sequence[Row]) -> Sheet:

@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tests.bench import plan
+from tests.bench.finding.figures import Finding
 from tests.bench.guest import Samples
 from tests.bench.inline import Count
 from tests.bench.scale.figures import Figure
+from tests.bench.scan.figures import Foreground, Idle
 from tests.bench.smp.figures import Scaling
 from tests.bench.spares.figures import Allocation, Throughput
 
@@ -50,7 +52,7 @@ class Row:
         )
 
 
-Result = Row | Count | Figure | Scaling | Allocation | Throughput
+Result = Row | Count | Figure | Scaling | Allocation | Throughput | Foreground | Idle | Finding
 
 
 def rows_of(
@@ -87,7 +89,8 @@ def write(results: Sequence[Result], path: Path) -> None:
     """Write bench.json, a list.
 
     Rows have a "case", counts a "count", figures a "value", scalings "cpus", allocations a
-    "pattern", throughputs "spares".
+    "pattern", throughputs "spares", foregrounds "p99", idle scans "bytes_per_second",
+    passes of a scan "bad_found".
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = ",\n".join("  " + json.dumps(asdict(result)) for result in results)

@@ -76,10 +76,22 @@ class Checker:
         self.differing = table.differing
         found = self._check_mappings(table, promises)
         resolved = self.reader(disks, table, promises)
-        return found + self.check_content(resolved, table, promises)
+        found += self.check_content(resolved, table, promises)
+        if table.seconds:
+            # whichever copy is asked: what was acknowledged is in both
+            second = self.reader(disks, table, promises, avoid=table.present)
+            counted = self.counts.acknowledged_writes
+            found += self.check_content(second, table, promises, second=True)
+            self.counts.acknowledged_writes = counted
+        return found
 
-    def reader(self, disks: Survivors, table: Table, promises: Promises) -> ReadUnit:
-        """How the kernel would read a unit with this table."""
+    def reader(
+        self, disks: Survivors, table: Table, promises: Promises, *, avoid: Container[int] = ()
+    ) -> ReadUnit:
+        """How the kernel would read a unit with this table.
+
+        First copies on the spares `avoid` are not asked if there is a second one.
+        """
         unreadable = promises.unreadable
 
         def read(number: int) -> bytes | None:
@@ -88,6 +100,10 @@ class Checker:
                 if number in unreadable:
                     return None
                 return disks.read(MAIN, number * self.sectors, self.sectors)
+            other = table.second(number)
+            alone = entry.spare_idx in table.present and entry.spare_idx not in avoid
+            if other in table.present and not alone:
+                entry = table.seconds[number]
             if entry.flags & EntryFlag.UNKNOWN or entry.spare_idx not in table.present:
                 return None
             return disks.read(entry.spare_idx + 1, entry.spare_unit * self.sectors, self.sectors)
@@ -107,10 +123,16 @@ class Checker:
                 found.append(Violation(what, f"unit {number}", why))
         return found
 
-    def check_content(self, read: ReadUnit, table: Table, promises: Promises) -> list[Violation]:
-        """Look at the data of every unit."""
+    def check_content(
+        self, read: ReadUnit, table: Table, promises: Promises, *, second: bool = False
+    ) -> list[Violation]:
+        """Look at the data of every unit; `second`: second copies were asked, where there are any.
+
+        When a spare has died they are asked in any case.
+        """
         found = []
         gone = table.units_on(promises.dead_spares)
+        second = second or bool(promises.dead_spares)
         for number, unit in enumerate(promises.units):
             data = read(number)
             self.counts.acknowledged_writes += unit.floor >= 0
@@ -122,20 +144,22 @@ class Checker:
                 continue
             for index in range(self.sectors):
                 part = data[index * SECTOR_SIZE : (index + 1) * SECTOR_SIZE]
-                if wrong := self._wrong(number, unit, index, part):
+                known = {unit.base[index], unit.second[index] if second else None}
+                if wrong := self._wrong(number, unit, index, part, known):
                     where = f"unit {number}, sector {index} of it"
                     why = f"{wrong[1]}; {_promised(unit)}; the table says"
                     why += f" {table.entries.get(number)}"
                     found.append(Violation(wrong[0], where, why))
         return found
 
-    def compare_table(self, table: Table, remaps: Mapping[int, Place]) -> list[Violation]:
-        """The kernel's list of remaps (main sector to spare and its sector) must be ours."""
-        ours = {
-            unit * self.sectors: (entry.spare_idx, entry.spare_unit * self.sectors)
-            for unit, entry in table.entries.items()
-            if entry.kind == EntryKind.REMAP
-        }
+    def compare_table(
+        self, table: Table, remaps: Mapping[int, Place], dead: Container[int] = ()
+    ) -> list[Violation]:
+        """The kernel's list of remaps (main sector to spare and its sector) must be ours.
+
+        By now it may know of spares that are `dead`, and have made second copies the first ones.
+        """
+        ours = {unit * self.sectors: self._places(table, unit, dead) for unit in table.remapped}
         return [
             Violation(
                 "the kernel's table differs",
@@ -143,28 +167,45 @@ class Checker:
                 f"the kernel says {remaps.get(sector)}, the disks {ours.get(sector)}",
             )
             for sector in sorted(ours.keys() | remaps.keys())
-            if ours.get(sector) != remaps.get(sector)
+            if remaps.get(sector) not in ours.get(sector, ())
         ]
 
+    def _places(self, table: Table, unit: int, dead: Container[int]) -> list[Place]:
+        """Where the first copy of a unit may be."""
+        entries = [table.entries[unit]]
+        if entries[0].spare_idx in dead and table.second(unit) is not None:
+            entries.append(table.seconds[unit])
+        return [(entry.spare_idx, entry.spare_unit * self.sectors) for entry in entries]
+
     def compare_content(
-        self, read: ReadUnit, contents: Mapping[int, bytes | None], gone: Container[int] = ()
+        self,
+        read: ReadUnit,
+        contents: Mapping[int, bytes | None],
+        gone: Container[int] = (),
+        second: ReadUnit | None = None,
     ) -> list[Violation]:
         """What the kernel has read must be what is on the disks.
 
-        Units that are `gone` are on a spare that takes no writes: the kernel may know that by now.
+        Units that are `gone` are on a spare that takes no writes: the kernel may know that by now,
+        and give what `second` reads of those that have another copy.
         """
         found = []
         for number in range(self.units):
-            ours, kernels = read(number), contents[number]
-            if ours != kernels and (kernels is not None or number not in gone):
-                why = f"{self._told(kernels)} instead of {self._told(ours)}"
+            ours, kernels = [read(number)], contents[number]
+            if second is not None:
+                ours.append(second(number))
+            if kernels not in ours and (kernels is not None or number not in gone):
+                why = f"{self._told(kernels)} instead of {' or '.join(map(self._told, ours))}"
                 found.append(Violation("the kernel reads otherwise", f"unit {number}", why))
         return found
 
     def _told(self, data: bytes | None) -> str:
         return "an error" if data is None else f"versions {_hex(self.versions(data))}"
 
-    def _wrong(self, number: int, unit: Unit, index: int, part: bytes) -> tuple[str, str] | None:
+    def _wrong(
+        self, number: int, unit: Unit, index: int, part: bytes, known: Container[int | None]
+    ) -> tuple[str, str] | None:
+        """What is wrong with a sector; `known` are the versions that it may have had before."""
         if part not in self._decoded:
             self._decoded[part] = pattern.decode(part)
         sector = self._decoded[part]
@@ -175,8 +216,8 @@ class Checker:
         if unit.floor >= 0:
             fine = sector.version >= unit.floor
         else:
-            base = unit.base[index]
-            fine = sector.version == base or sector.version > max(b or 0 for b in unit.base)
+            newest = max(version or 0 for version in unit.base)
+            fine = sector.version in known or sector.version > newest
         if fine:
             return None
         return "an acknowledged write is lost", f"the sector has version {sector.version:#x}"

@@ -120,6 +120,8 @@ def assemble(vm: VM, variant: Variant, disks: list[Disk]) -> None:
     options = f"6 retries {variant.retries} backoff_ms 0 breaker_remaps 1000000"
     table = f"0 {disks[0].sectors} remap {devices} {options}"
     vm.sh(f"dmsetup create {NAME} --table {shlex.quote(table)} || {{ dmesg | tail -20; exit 1; }}")
+    if variant.redundancy > 1:
+        message(vm, f"set redundancy {variant.redundancy}")
 
 
 def message(vm: VM, words: str) -> str:
@@ -134,7 +136,7 @@ def remaps(vm: VM) -> dict[int, tuple[int, int]]:
     while start:
         *lines, last = message(vm, f"list {start} 100000").splitlines()
         for line in lines:
-            sector, _, spare, spare_sector, kind, _ = line.split()
+            sector, _, spare, spare_sector, kind, *_ = line.split()
             if kind != "lost":
                 found[int(sector)] = (int(spare), int(spare_sector))
         start = last.removeprefix("next=") if last.startswith("next=") else ""

@@ -33,6 +33,7 @@ class Variant:
     `bad` and `growing` are shares of main's units that are bad at the start of a run, and that go
     bad in each generation. `weak` is the share that is read only at every third attempt; what is
     read at last goes to a spare. `spare_dies`: the last spare stops taking writes during the load.
+    `redundancy` is the number of spares that every remap is on.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Variant:
     weak: float = 0
     bad_spare_units: int = 3
     spare_dies: bool = False
+    redundancy: int = 1
 
     @property
     def retries(self) -> int:
@@ -63,6 +65,8 @@ VARIANTS = (
     Variant("4k-weak-reads", 4096, 1, weak=0.3),
     Variant("512-two-spares", 512, 2),
     Variant("4k-spare-dies", 4096, 2, spare_dies=True),
+    Variant("4k-mirrored", 4096, 2, redundancy=2),
+    Variant("512-mirrored-spare-dies", 512, 2, redundancy=2, spare_dies=True),
 )
 
 

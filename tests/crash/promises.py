@@ -35,9 +35,12 @@ class Unit:
     older than `floor` (-1: nothing newer than `base` is promised). `acknowledged` is the version of
     the last acknowledged write. `mapped`: its mapping is durable. `failed` is the last version that
     has met a bad sector; it can be an old one, which dm-remap has read and moves to a spare.
+    `second` is what its second copy had when the power came on. That may be older than `base` by
+    writes that nothing was promised of, until it was made the same.
     """
 
     base: Versions
+    second: Versions
     floor: int = -1
     acknowledged: int = -1
     mapped: bool = False
@@ -47,8 +50,17 @@ class Unit:
 class Promises:
     """The promises at a position of the journal; `feed` moves them on."""
 
-    def __init__(self, bases: Sequence[Versions], mapped: Sequence[bool], sectors: int) -> None:
-        self.units = [Unit(base, mapped=m) for base, m in zip(bases, mapped, strict=True)]
+    def __init__(
+        self,
+        bases: Sequence[Versions],
+        seconds: Sequence[Versions],
+        mapped: Sequence[bool],
+        sectors: int,
+    ) -> None:
+        self.units = [
+            Unit(base, second, mapped=m)
+            for base, second, m in zip(bases, seconds, mapped, strict=True)
+        ]
         self.complaints: list[str] = []
         self.unreadable: set[int] = set()
         self.dead_spares: set[int] = set()

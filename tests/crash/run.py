@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from tests.crash import fresh, guest, journal
-from tests.crash.checker import Checker, Violation
+from tests.crash.checker import Checker, ReadUnit, Violation
 from tests.crash.disks import Disk, Sectors
 from tests.crash.journal import MAIN, Died, Event, GoneBad
 from tests.crash.media import Media, Survivors
@@ -29,11 +29,16 @@ LEAST_WRITES = 300
 
 @dataclass
 class Generation:
-    """From power on to the cut: what was on the disks before, what was promised, what happened."""
+    """From power on to the cut: what was on the disks before, what was promised, what happened.
+
+    `bases` is what every unit gave when it was read, `seconds` what its second copy would have
+    given; the same where there is none.
+    """
 
     number: int
     images: list[Sectors]
     bases: list[Versions]
+    seconds: list[Versions]
     mapped: list[bool]
     events: list[Event] = field(default_factory=list)
     start: int = 0
@@ -69,7 +74,7 @@ class Run:
         base: Versions = (0,) * self.variant.unit_sectors
         images = [dict(disk.content) for disk in self.disks]
         units = self.variant.units
-        return Generation(1, images, [base] * units, [False] * units)
+        return Generation(1, images, [base] * units, [base] * units, [False] * units)
 
     def live(self, generation: Generation) -> list[Violation]:
         """Turn the power on, check what is there, write, cut. Fills in the events."""
@@ -170,17 +175,22 @@ class Run:
         found = []
         if not answer.startswith("leaves="):
             found.append(Violation("the table can't be repaired", "kernel", answer))
-        found += self.checker.compare_table(table, remaps)
-        read = self.checker.reader(disks, table, promises)
-        gone = table.units_on(promises.dead_spares)
-        found += self.checker.compare_content(read, {n: c.data for n, c in contents.items()}, gone)
+        dead = promises.dead_spares
+        found += self.checker.compare_table(table, remaps, dead)
+        found += self.checker.compare_content(
+            self.checker.reader(disks, table, promises),
+            {number: content.data for number, content in contents.items()},
+            table.units_on(dead),
+            self.checker.reader(disks, table, promises, avoid=dead),
+        )
         found += self.checker.check_content(lambda unit: contents[unit].data, table, promises)
         found += [Violation("the kernel complains", "log", p) for p in session.kernel_problems()]
         return found
 
     def promises(self, generation: Generation) -> Promises:
         """The promises at the start of a generation."""
-        return Promises(generation.bases, generation.mapped, self.variant.unit_sectors)
+        sectors = self.variant.unit_sectors
+        return Promises(generation.bases, generation.seconds, generation.mapped, sectors)
 
     def replay(
         self, generation: Generation, cuts: Sequence[Cut], *, lying: bool = False
@@ -211,13 +221,17 @@ class Run:
         """What the cut at the end of a generation has left. Raises RefusedError."""
         (moment,) = self.replay(generation, [self.last_cut(generation)])
         table = self.checker.loader.load(moment.disks)
-        read = self.checker.reader(moment.disks, table, moment.promises)
+        reader = partial(self.checker.reader, moment.disks, table, moment.promises)
         return Generation(
             generation.number + 1,
             moment.disks.images(),
-            [self.checker.versions(read(unit)) for unit in range(self.variant.units)],
+            self._versions(reader()),
+            self._versions(reader(avoid=table.present)),
             [unit in table.remapped for unit in range(self.variant.units)],
         )
+
+    def _versions(self, read: ReadUnit) -> list[Versions]:
+        return [self.checker.versions(read(unit)) for unit in range(self.variant.units)]
 
     def last_cut(self, generation: Generation) -> Cut:
         """The cut that really happened."""

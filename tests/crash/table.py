@@ -14,6 +14,7 @@ from pyctl.format import (
     REPLICAS,
     SECTOR_SIZE,
     Entry,
+    EntryFlag,
     EntryKind,
     FormatCode,
     Leaf,
@@ -38,6 +39,8 @@ class Table:
     superblock: Superblock
     present: frozenset[int]
     entries: dict[int, Entry] = field(default_factory=dict)
+    seconds: dict[int, Entry] = field(default_factory=dict)
+    """Second copies, also those that a crash has left over."""
     bad: set[tuple[int, int]] = field(default_factory=set)
     differing: int = 0
     """Leaves whose copies are not all the same."""
@@ -48,8 +51,18 @@ class Table:
         return {unit for unit, entry in self.entries.items() if entry.kind == EntryKind.REMAP}
 
     def units_on(self, spares: Container[int]) -> set[int]:
-        """The main units that are on one of these spares."""
-        return {unit for unit in self.remapped if self.entries[unit].spare_idx in spares}
+        """The main units that are on one of these spares, and nowhere else."""
+        found = {unit for unit in self.remapped if self.entries[unit].spare_idx in spares}
+        return {unit for unit in found if (other := self.second(unit)) is None or other in spares}
+
+    def second(self, unit: int) -> int | None:
+        """The spare that has the second copy of a unit; None when there is none that counts."""
+        first, second = self.entries.get(unit), self.seconds.get(unit)
+        if first is None or second is None or first.kind != EntryKind.REMAP:
+            return None
+        if first.flags & EntryFlag.UNKNOWN or first.spare_idx == second.spare_idx:
+            return None
+        return second.spare_idx
 
 
 class Loader:
@@ -69,7 +82,7 @@ class Loader:
     def load(self, disks: Survivors) -> Table:
         """The table as a kernel would have it. Raises RefusedError."""
         found = {index: self._superblock(disks, index) for index in range(len(self._sectors))}
-        reference = max(found.values(), key=lambda superblock: superblock.events)
+        reference = max(found.values(), key=lambda superblock: superblock.rank)
         for superblock in found.values():
             if superblock.set_uuid != reference.set_uuid:
                 raise RefusedError("the spares belong to different sets")
@@ -79,7 +92,7 @@ class Loader:
         if not present:
             raise RefusedError("no current spare is there")
         table = Table(reference, frozenset(present))
-        used: set[tuple[int, int]] = set()
+        used: dict[tuple[int, int], Entry] = {}
         for number in range(reference.nr_leaves):
             leaf = self._newest(disks, table, found, number)
             for entry in leaf.entries.values():
@@ -147,20 +160,27 @@ class Loader:
 
 
 def _take(
-    table: Table, entry: Entry, spares: Mapping[int, Superblock], used: set[tuple[int, int]]
+    table: Table,
+    entry: Entry,
+    spares: Mapping[int, Superblock],
+    used: dict[tuple[int, int], Entry],
 ) -> None:
     """One entry into the table, or a refusal."""
     place = (entry.spare_idx, entry.spare_unit)
     if entry.kind == EntryKind.BAD:
         table.bad.add(place)
         return
-    if entry.main_unit in table.entries:
+    second = entry.kind == EntryKind.MIRROR
+    entries = table.seconds if second else table.entries
+    if entry.main_unit in entries:
         raise RefusedError(f"unit {entry.main_unit} is mapped twice")
-    table.entries[entry.main_unit] = entry
-    if entry.kind == EntryKind.REMAP:
-        if place in used:
+    entries[entry.main_unit] = entry
+    if entry.kind != EntryKind.LOST:
+        other = used.setdefault(place, entry)
+        # a second copy that has become the first one
+        half_done = other.main_unit == entry.main_unit and other.kind != entry.kind
+        if other is not entry and not half_done:
             raise RefusedError(f"unit {entry.spare_unit} of spare {entry.spare_idx} is used twice")
-        used.add(place)
         spare = spares[entry.spare_idx]
         if entry.spare_idx in table.present and not spare.usable(entry.spare_unit):
             raise RefusedError(f"unit {entry.main_unit} is mapped into metadata")

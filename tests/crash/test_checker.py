@@ -8,6 +8,7 @@ import pytest
 
 from pyctl.format import (
     DATA_START,
+    FEATURE_MIRRORS,
     REPLICAS,
     Entry,
     EntryFlag,
@@ -46,7 +47,8 @@ class Set:
             now=0,
         )
         self.images: list[dict[int, bytes]] = [{}, {}, {}]
-        self.promises = Promises([(0,) * UNIT_SECTORS] * UNITS, [False] * UNITS, UNIT_SECTORS)
+        before = [(0,) * UNIT_SECTORS] * UNITS
+        self.promises = Promises(before, before, [False] * UNITS, UNIT_SECTORS)
         for unit in range(UNITS):
             self.put(MAIN, unit, unit, 0)
         for index in range(2):
@@ -280,3 +282,93 @@ def test_a_kernel_that_says_or_reads_otherwise_is_seen(two: Set) -> None:
     assert len(checker.compare_content(read, {**contents, 3: None})) == 1
     assert checker.compare_content(read, {**contents, 2: None}, gone={2}) == []
     assert len(checker.compare_content(read, {**contents, 2: bytes(4096)}, gone={2})) == 1
+
+
+@pytest.fixture
+def mirrored() -> Set:
+    """Unit 2 is on both spares."""
+    made = Set()
+    made.superblocks = [
+        replace(one, feature_incompat=FEATURE_MIRRORS, redundancy=2) for one in made.superblocks
+    ]
+    for index, superblock in enumerate(made.superblocks):
+        made.put_superblock(index, superblock)
+    second = Entry(EntryKind.MIRROR, 2, FIRST + 1, 0)
+    made.put_leaf(Leaf(0, 2, entries={0: _remap(2, 1, FIRST), 1: second}))
+    for disk, place in ((2, FIRST), (1, FIRST + 1)):
+        made.put(disk, place, 2, V + 5)
+    made.redirected(2, V + 5)
+    return made
+
+
+def test_either_copy_must_have_what_was_acknowledged(mirrored: Set) -> None:
+    assert mirrored.check() == []
+    mirrored.put(1, FIRST + 1, 2, V + 6)
+    assert mirrored.check() == []
+    mirrored.put(1, FIRST + 1, 2, 0)
+    mirrored.promises.feed(Acknowledged(2, 2, V + 5, sync=True, error=0))
+    assert _whats(mirrored.check()) == {"an acknowledged write is lost"}
+
+
+def test_a_second_copy_may_be_older_after_a_cut_in_a_write_that_was_not_promised(
+    mirrored: Set,
+) -> None:
+    unit = mirrored.promises.units[2]
+    unit.floor = -1
+    unit.base, unit.second = (V + 5,) * UNIT_SECTORS, (V + 3,) * UNIT_SECTORS
+    mirrored.put(1, FIRST + 1, 2, V + 3)
+    assert mirrored.check() == []
+    mirrored.put(1, FIRST + 1, 2, V + 4)
+    assert _whats(mirrored.check()) == {"an acknowledged write is lost"}
+    # while the first copy is there it decides
+    mirrored.put(1, FIRST + 1, 2, V + 5)
+    mirrored.put(2, FIRST, 2, V + 3)
+    assert _whats(mirrored.check()) == {"an acknowledged write is lost"}
+    mirrored.promises.feed(Died(2))
+    assert mirrored.check() == []
+
+
+def test_a_kernel_may_know_of_a_dead_spare_and_have_promoted_second_copies(mirrored: Set) -> None:
+    mirrored.put(1, FIRST + 1, 2, V + 3)
+    checker = Checker(RUN, UNIT_SECTORS, UNITS, Loader([SPARE_SECTORS] * 2))
+    disks = Survivors(mirrored.images)
+    table = checker.loader.load(disks)
+    first, second = (
+        {2 * UNIT_SECTORS: (spare, place * UNIT_SECTORS)}
+        for spare, place in ((1, FIRST), (0, FIRST + 1))
+    )
+    for dead, wrong in (((), 1), ({0}, 1), ({1}, 0)):
+        assert checker.compare_table(table, first, dead) == []
+        assert len(checker.compare_table(table, second, dead)) == wrong
+        one = checker.reader(disks, table, mirrored.promises)
+        other = checker.reader(disks, table, mirrored.promises, avoid=dead)
+        for read in (one, checker.reader(disks, table, mirrored.promises, avoid={1})):
+            contents = {unit: read(unit) for unit in range(UNITS)}
+            found = checker.compare_content(one, contents, second=other)
+            assert len(found) == (0 if read is one else wrong)
+
+
+def test_the_second_copy_is_read_when_the_first_ones_spare_is_gone(mirrored: Set) -> None:
+    rows = mirrored.superblocks[0].spares
+    alone = replace(
+        mirrored.superblocks[0],
+        events=9,
+        spares=(rows[0], replace(rows[1], state=SpareState.FAILED)),
+    )
+    mirrored.put_superblock(0, alone)
+    assert mirrored.check() == []
+    mirrored.put(1, FIRST + 1, 2, 0)
+    mirrored.promises.feed(Acknowledged(2, 2, V + 5, sync=True, error=0))
+    assert _whats(mirrored.check()) == {"an acknowledged write is lost"}
+
+
+def test_second_copies_that_a_crash_has_left_over_say_nothing(mirrored: Set) -> None:
+    half_done = Entry(EntryKind.MIRROR, 2, FIRST, 1)
+    mirrored.put_leaf(Leaf(0, 3, entries={0: _remap(2, 1, FIRST), 1: half_done}))
+    assert mirrored.check() == []
+    orphan = Entry(EntryKind.MIRROR, 3, FIRST + 1, 0)
+    mirrored.put_leaf(Leaf(0, 4, entries={0: _remap(2, 1, FIRST), 1: orphan}))
+    assert mirrored.check() == []
+    stolen = Entry(EntryKind.MIRROR, 3, FIRST, 1)
+    mirrored.put_leaf(Leaf(0, 5, entries={0: _remap(2, 1, FIRST), 1: stolen}))
+    assert _whats(mirrored.check()) == {"the set can't be started"}

@@ -19,7 +19,8 @@ V = 1 << 32
 @pytest.fixture
 def promises() -> Promises:
     """Four units of eight sectors in version 0."""
-    return Promises([(0,) * 8] * 4, [False] * 4, 8)
+    before = [(0,) * 8] * 4
+    return Promises(before, before, [False] * 4, 8)
 
 
 def test_an_acknowledged_write_is_promised_by_the_next_sync(promises: Promises) -> None:

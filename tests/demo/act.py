@@ -4,9 +4,9 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tests.demo.events import Event
 from tests.demo.machine import Job, Machine, MachineError
 from tests.demo.screen import Screen
+from tests.vm.events import Event
 
 
 @dataclass
@@ -81,15 +81,6 @@ class Act:
 
     def _on_event(self, event: Event) -> None:
         match event["event"]:
-            case "step":
-                self._screen.say(event["text"])
-            case "wear":
-                self._screen.say(event["text"], "yellow")
-            case "trouble":
-                self._screen.say(event["text"], "red")
-                lines = [line for line in event["output"].splitlines() if line.strip()]
-                for line in lines[-4:]:
-                    self._screen.say(f"    {line}", "red")
             case "failed":
                 raise MachineError(event["message"])
             case "progress":
@@ -102,6 +93,8 @@ class Act:
             case "checked":
                 self._on_counts(event)
                 self._on_checked(event)
+            case _:
+                self._screen.tell(event)
 
     def _on_counts(self, event: Event) -> None:
         """Counters of this boot, of which only what is new is told."""

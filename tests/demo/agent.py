@@ -14,10 +14,10 @@ from pathlib import Path
 from tests.demo import dying, kernel_lines, remapped, tracing, tree
 from tests.demo.copying import Compared, Copied, compare_tree, copy_tree
 from tests.demo.dying import DyingDisk
-from tests.demo.events import emit
 from tests.demo.plan import Plan
 from tests.demo.run import ProgramError, attempt, run
 from tests.demo.watch import Watch
+from tests.vm.events import emit
 
 _PROGRESS_SECONDS = 0.5
 

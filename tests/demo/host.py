@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.demo.events import OnEvent, Reader
 from tests.demo.machine import Job, MachineError
 from tests.demo.plan import Plan
 from tests.demo.run import ProgramError, attempt, run
 from tests.vm import paths
+from tests.vm.events import OnEvent, Reader
 from tests.vm.kernel_log import find_problems
 
 _MODULE = "dm_remap"

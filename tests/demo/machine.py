@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tests.demo.events import OnEvent
+from tests.vm.events import OnEvent
 
 
 class MachineError(Exception):

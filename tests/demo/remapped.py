@@ -22,12 +22,12 @@ class Remaps:
 
 def create(disk: str, spares: Sequence[str]) -> str:
     """Format the spares and start the device; return the command."""
-    return _pyctl("create", NAME, disk, *spares)
+    return _pyctl("create", NAME, disk, *spares, "--no-remember")
 
 
 def assemble(disk: str, spares: Sequence[str]) -> str:
     """Start the device from what is on the spares; return the command."""
-    return _pyctl("assemble", NAME, disk, *spares)
+    return _pyctl("assemble", NAME, disk, *spares, "--no-remember")
 
 
 def remaps() -> Remaps:

@@ -9,6 +9,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from tests.vm.events import Event
+
 # Without a terminal, a line for each so many parts of the whole stands for the bar.
 _PARTS = 5
 
@@ -54,6 +56,19 @@ class Screen:
         shown = f"[{style}]{escape(text)}[/]" if style else escape(text)
         # A terminal may wrap; a log keeps its lines whole.
         self.console.print(f"[dim]{seconds}[/]  {shown}", soft_wrap=not self.console.is_terminal)
+
+    def tell(self, event: Event) -> None:
+        """Write what an agent did, what became of the disk, or that a program failed."""
+        match event["event"]:
+            case "step":
+                self.say(event["text"])
+            case "wear":
+                self.say(event["text"], "yellow")
+            case "trouble":
+                self.say(event["text"], "red")
+                lines = [line for line in event["output"].splitlines() if line.strip()]
+                for line in lines[-4:]:
+                    self.say(f"    {line}", "red")
 
     def progress(self, what: str, done: int, total: int, counts: str) -> None:
         """Move the bar."""

@@ -1,19 +1,17 @@
 """The VM: the kernel that QEMU boots is not the host's, and its plug can be pulled."""
 
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.demo.events import OnEvent, Reader
-from tests.demo.machine import Job, MachineError
+from tests.demo.machine import Job
 from tests.demo.plan import Plan
-from tests.vm import accel, paths
+from tests.vm import accel
+from tests.vm.agent import run_agent
+from tests.vm.events import OnEvent
 from tests.vm.kernel_log import find_problems
 from tests.vm.kernels import Kernel
 from tests.vm.pytest_guest import load_module
 from tests.vm.qemu import GUEST_JOB, VM, Disk
-
-_PHASE_SECONDS = 900
 
 
 class RunningVM:
@@ -28,19 +26,7 @@ class RunningVM:
 
     def run(self, phase: str, on_event: OnEvent) -> None:
         """Run a phase of the agent in the guest."""
-        reader = Reader(on_event)
-        agent = shlex.join([str(paths.PYTHON), "-m", "tests.demo.agent", phase])
-        done = self._vm.sh(
-            f"cd {shlex.quote(str(paths.PROJECT))} && exec {agent} {GUEST_JOB}/plan.json",
-            timeout=_PHASE_SECONDS,
-            check=False,
-            on_output=reader.feed,
-        )
-        if done.status:
-            raise MachineError(
-                f"The demo's agent ended with status {done.status} in the VM.\n{reader.stray}"
-                f"The console of the VM: {self._vm.console}"
-            )
+        run_agent(self._vm, on_event, "tests.demo.agent", phase, f"{GUEST_JOB}/plan.json")
 
     def cut(self) -> str:
         """Kill QEMU."""

@@ -6,9 +6,9 @@ from types import TracebackType
 from typing import Self
 
 from tests.demo import remapped
-from tests.demo.events import emit
 from tests.demo.run import ProgramError
 from tests.demo.tracing import FailedRequests
+from tests.vm.events import emit
 
 _SECONDS = 1.0
 

@@ -4,6 +4,7 @@
  * the same after it was encoded and decoded again.
  */
 #include "dm-remap-region.h"
+#include "dm-remap-order.h"
 #include "input.h"
 
 #define SLOT_END(copy)	(dmr_slot_sector(copy) + DMR_SLOT_SECTORS)
@@ -52,6 +53,8 @@ static void check_rows(const struct dmr_spare_desc *spare, unsigned int n)
 	for (i = 0; i < DMR_MAX_SPARES; i++) {
 		MUST((spare[i].state == DMR_SPARE_NONE) == (i >= n));
 		MUST(spare[i].state < DMR_SPARE_NR_STATES);
+		MUST(spare[i].tier <= DMR_MAX_TIER);
+		MUST(!(spare[i].flags & ~DMR_ROW_FLAGS_KNOWN));
 		if (i >= n)
 			continue;
 		MUST(spare[i].sectors >= DMR_MIN_SPARE_SECTORS);
@@ -147,6 +150,8 @@ static void check_superblock(const struct dmr_sb *sb, unsigned int copy, u64 dev
 	MUST(sb->nr_leaves >= DMR_INLINE_LEAVES && sb->nr_leaves <= DMR_MAX_LEAVES);
 	MUST(sb->max_remaps && sb->max_remaps <= (u64)sb->nr_leaves * DMR_LEAF_ENTRIES);
 	MUST(memchr(sb->identity, 0, DMR_IDENTITY_LEN));
+	MUST(!(sb->feature_incompat & ~DMR_FEATURE_MIRRORS));
+	MUST(sb->redundancy <= (sb->feature_incompat ? 2 : 1));
 	check_extents(sb);
 	check_leaf_place(sb, 0, device);
 	check_leaf_place(sb, DMR_INLINE_LEAVES - 1, device);
@@ -206,6 +211,7 @@ static bool make_superblock(struct input *in, struct dmr_sb *sb)
 	sb->unit_shift = shape & 1 ? 3 : 0;
 	sb->nr_spares = (shape >> 1 & 7) + 1;
 	sb->spare_idx = (shape >> 4 & 7) % sb->nr_spares;
+	sb->feature_incompat = shape >> 7 ? DMR_FEATURE_MIRRORS : 0;
 	sb->main_lbs = 512;
 	sb->main_sectors = take(in, 6) & ~7ULL;
 	sb->max_remaps = take(in, 4);
@@ -232,6 +238,8 @@ static void check_entry(const struct dmr_sb *sb, const struct dmr_entry *e)
 		MUST(!e->main_unit && !e->spare_unit && !e->spare_idx && !e->flags);
 		return;
 	}
+	if (e->kind == DMR_KIND_MIRROR)
+		MUST(sb->feature_incompat && !e->flags);
 	if (e->kind == DMR_KIND_BAD)
 		MUST(!e->main_unit && !e->flags);
 	else
@@ -376,6 +384,12 @@ void fuzz_state(struct input in, struct input body, bool fix)
 	MUST(!(state.flags & ~DMR_STATE_FLAGS_KNOWN));
 	for (i = 0; i < DMR_NR_SAMPLES; i++)
 		MUST(state.sample[i].unit < 1ULL << 48);
+	MUST(state.nr_usage <= DMR_NR_USAGE);
+	MUST(state.scan.nr_noted <= DMR_NR_NOTED);
+	MUST(state.scan.pattern < DMR_NR_PATTERNS);
+	MUST(state.scan.device <= DMR_MAX_SPARES);
+	for (i = 1; i < state.scan.nr_noted; i++)
+		MUST(state.scan.noted[i - 1].key < state.scan.noted[i].key);
 	dmr_state_encode(&state, set_uuid, block);
 	MUST(dmr_state_decode(block, set_uuid, place, &again) == DMR_FMT_OK);
 	MUST(!memcmp(&state, &again, sizeof(state)));

@@ -5,9 +5,9 @@
  * DOC: an input
  *
  *   byte 0      which target: 0 superblock, 1 leaf, 2 generation, 3 state,
- *               4 region, 5 bitmap, 6 health (modulo 7); 128 is added to have
- *               magic and checksum put right, without which nobody gets past
- *               them by chance
+ *               4 region, 5 bitmap, 6 health, 7 order of a scan, 8 marks
+ *               (modulo 9); 128 is added to have magic and checksum put right,
+ *               without which nobody gets past them by chance
  *   byte 1-31   parameters of the target, see each
  *   byte 32-    the block, filled up with zeros to 4096 bytes; or operations
  */
@@ -67,5 +67,7 @@ void fuzz_state(struct input in, struct input body, bool fix);
 void fuzz_region(struct input in, struct input body);
 void fuzz_alloc(struct input in, struct input body);
 void fuzz_health(struct input in);
+void fuzz_order(struct input in, struct input body);
+void fuzz_marks(struct input in, struct input body);
 
 #endif /* FUZZ_INPUT_H */

@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	u8 first = take(&in, 1);
 	bool fix = first & INPUT_FIX;
 
-	switch ((first & ~INPUT_FIX) % 7) {
+	switch ((first & ~INPUT_FIX) % 9) {
 	case 0:
 		fuzz_superblock(in, body, fix);
 		break;
@@ -34,6 +34,12 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		break;
 	case 6:
 		fuzz_health(in);
+		break;
+	case 7:
+		fuzz_order(in, body);
+		break;
+	case 8:
+		fuzz_marks(in, body);
 		break;
 	}
 	return 0;

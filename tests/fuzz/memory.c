@@ -196,11 +196,22 @@ void fuzz_health(struct input in)
 		.spares_total = take(&in, 1) % (DMR_MAX_SPARES + 1),
 	};
 	u8 bits = take(&in, 1);
+	u32 minus[DMR_NR_TERMS], sum = 0, i;
 
+	h.warnings = take(&in, 2);
+	h.found = take(&in, 2);
+	h.found_before = take(&in, 2);
+	h.interval = take(&in, 3);
+	h.age = take(&in, 5);
 	h.spares_present = h.spares_total ? bits % (h.spares_total + 1) : 0;
 	h.breaker_open = bits & 64;
 	h.failed = bits & 128;
 	MUST(dmr_health_score(&h) <= 100);
 	if (h.breaker_open || h.failed)
 		MUST(!dmr_health_score(&h));
+	dmr_health_terms(&h, minus);
+	for (i = 0; i < DMR_NR_TERMS; i++)
+		sum += minus[i];
+	if (!h.breaker_open && !h.failed)
+		MUST(dmr_health_score(&h) == (sum > 100 ? 0 : 100 - sum));
 }

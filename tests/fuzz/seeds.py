@@ -13,8 +13,10 @@ from pyctl.format import (
     Generation,
     Leaf,
     MainGeometry,
+    Noted,
     Reason,
     Sample,
+    Scanned,
     SpareDesc,
     SpareState,
     State,
@@ -22,7 +24,7 @@ from pyctl.format import (
     plan_set,
 )
 
-SUPERBLOCK, LEAF, GENERATION, STATE, REGION, BITMAP, HEALTH = range(7)
+SUPERBLOCK, LEAF, GENERATION, STATE, REGION, BITMAP, HEALTH, ORDER, MARKS = range(9)
 FIX = 128
 HEADER = 32
 
@@ -101,6 +103,10 @@ def _hostile_superblocks() -> Iterator[bytes]:
         {"spares": (row, replace(row, uuid=uuid.UUID(int=2), sectors=1 << 40))},
         {"spares": (replace(row, sectors=row.sectors + 1),)},
         {"spares": (replace(row, state=SpareState.NONE),)},
+        {"redundancy": 2},
+        {"redundancy": 3, "feature_incompat": 1},
+        {"redundancy": 2, "feature_incompat": 1},
+        {"feature_incompat": 2},
     ]
     for change in changes:
         yield _superblock_seed(0, row.sectors, replace(sane, **change))  # type: ignore[arg-type]
@@ -120,6 +126,9 @@ def _leaves() -> Iterator[bytes]:
         }
         for entries in ({}, several):
             yield _seed(LEAF | FIX, header, Leaf(5, 9, 3, entries).encode(SET_UUID))
+    two = {0: Entry(EntryKind.REMAP, 9, _DATA_START), 5: Entry(EntryKind.MIRROR, 9, _DATA_START, 1)}
+    for shape in (0b10000010, 0b00000010):
+        yield _seed(LEAF | FIX, _leaf_parameters(shape), Leaf(5, 9, 3, two).encode(SET_UUID))
     full = {i: Entry(EntryKind.REMAP, 2 * i, _DATA_START + i, 0) for i in range(252)}
     yield _seed(LEAF | FIX, _leaf_parameters(0), Leaf(5, 9, 3, full).encode(SET_UUID))
 
@@ -146,6 +155,13 @@ def _hostile_leaves() -> Iterator[bytes]:
         ):
             block = Leaf(5, 9, 3, {0: entry}).encode(SET_UUID)
             yield _seed(LEAF | FIX, _leaf_parameters(shape), block)
+    for entry in (
+        Entry(EntryKind.MIRROR, 1, _DATA_START, 0, EntryFlag.MANUAL),
+        Entry(EntryKind.MIRROR, _MAIN, _DATA_START),
+        Entry(EntryKind.MIRROR, 1, _DATA_START - 1),
+    ):
+        block = Leaf(5, 9, 3, {0: entry}).encode(SET_UUID)
+        yield _seed(LEAF | FIX, _leaf_parameters(0b10000000), block)
     # Entries that cannot be made: of kind FREE but not empty, with a run, and too few counted.
     empty = Leaf(5, 9, 3).encode(SET_UUID)
     for at, byte in ((64, 1), (64 + 13, 1), (64 + 6, 4), (28, 1), (28, 253)):
@@ -162,10 +178,15 @@ def _records() -> Iterator[bytes]:
     counters = {name: 1 << number for number, name in enumerate(COUNTERS)}
     samples = tuple(Sample(i * 1000, i if i % 2 else None) for i in range(24))
     for seq in (1, 2):
-        block = State(seq, 12, seq == 1, counters, samples).encode(SET_UUID)
+        noted = tuple(Noted(i // 8, i * 99, 1 << i, i, i) for i in range(30 + seq))
+        scan = Scanned(True, seq == 1, seq, seq, 3, 500, 7, 10, 10, 10, noted=noted)
+        block = State(seq, 12, seq == 1, counters, samples, scan=scan).encode(SET_UUID)
         yield _seed(STATE | FIX, bytes([seq % 2]), block)
         for count in (len(COUNTERS) + 1, 248, 249):
             other = block[:28] + struct.pack("<I", count) + block[32:]
+            yield _seed(STATE | FIX, bytes([seq % 2]), other)
+        for at, value in ((3568, 33), (3460, 4), (3464, 9), (3584, 1 << 31)):
+            other = block[:at] + struct.pack("<I", value) + block[at + 4 :]
             yield _seed(STATE | FIX, bytes([seq % 2]), other)
         yield _seed(STATE | FIX, bytes([1 - seq % 2]), block)
 
@@ -184,3 +205,12 @@ def _memory() -> Iterator[bytes]:
         some = b"".join(bytes([op % 4]) + struct.pack("<H", op * 7) for op in range(60))
         yield _seed(BITMAP, struct.pack("<H", size - 1), fill * (size % 140 + 1) + some)
     yield _seed(HEALTH, bytes(range(1, 29)), b"")
+    bad = b"".join(struct.pack("<H", region * 37 % 800) for region in range(40))
+    for pattern in range(4):
+        for regions in (1, 15, 16, 140, 801):
+            yield _seed(ORDER, struct.pack("<BHQQ", pattern, regions, 99, regions // 2), bad)
+    looks = [(n % 20, 32 * (n % 3), 63 * (n % 5), n * 3, 700 + n % 2, n % 4) for n in range(60)]
+    clear = [(n % 20, 0, 0, 0x0003, 7, 0) for n in range(20)]
+    for room in (0, 1, 5, 16):
+        found = b"".join(struct.pack("<BBBHHB", *look) for look in looks + clear + looks)
+        yield _seed(MARKS, bytes([room]), found)

@@ -1,8 +1,11 @@
 """Fixtures of the tests that need a kernel of their own: they run as root in a guest."""
 
+import contextlib
 import os
+import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -10,10 +13,18 @@ from tests.kernel.lib.blockdev import NullBlk, ScsiDebug
 from tests.kernel.lib.kmsg import KernelLog, mark_test
 from tests.kernel.lib.remap import RemapDevice
 from tests.kernel.lib.retry import PATIENCE
-from tests.kernel.lib.setup import QUICK, Disks, disks
+from tests.kernel.lib.setup import QUICK, SPARE_MB, Disks, QuickRemap, disks
+from tests.kernel.lib.under_load import UnderLoad
+from tests.kernel.lib.verify import VerifyingLoad
+
+# Its assertions say what they compared, as those of tests do.
+pytest.register_assert_rewrite("tests.kernel.lib.state_machine")
 
 # A test that wants more says so: @pytest.mark.timeout(600)
 TEST_SECONDS = 120
+
+# The first one on which tests that take minutes run.
+NEW_KERNEL = (6, 12)
 
 # On a host they would load modules and make devices there: `make test-kernel` runs them in a guest.
 collect_ignore_glob = [] if os.environ.get("DMR_GUEST") == "1" else ["test_*.py"]
@@ -21,10 +32,28 @@ collect_ignore_glob = [] if os.environ.get("DMR_GUEST") == "1" else ["test_*.py"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--reloads", type=int, default=1000, help="how often tables are reloaded")
+    parser.addoption("--machine-runs", type=int, default=12, help="runs of the state machine")
+    parser.addoption("--long", action="store_true", help="long tests on old kernels, too")
+    parser.addoption("--no-shrink", action="store_true", help="show the first failing run as it is")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "timeout(seconds): how long the test may take")
+    config.addinivalue_line("markers", "long: takes minutes; on old kernels with --long only")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes minutes, and has nothing to do with a kernel's version, runs on new kernels."""
+    if _takes_its_time(config):
+        return
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.skip(reason="long: on old kernels with --long only"))
+
+
+def _takes_its_time(config: pytest.Config) -> bool:
+    release = tuple(map(int, os.uname().release.split(".")[:2]))
+    return release >= NEW_KERNEL or bool(config.getoption("--long"))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -60,6 +89,14 @@ def kernel_log() -> Iterator[KernelLog]:
     problems = log.problems()
     log.close()
     assert not problems, "the kernel complained:\n" + "\n".join(problems)
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    """What pyctl remembers of sets goes with the test that made them."""
+    yield
+    for folder in ("/etc/dm-remap", "/run/dm-remap"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
@@ -102,6 +139,38 @@ def three() -> Iterator[Disks]:
     """A main disk and two spares."""
     with disks(spares=2) as made:
         yield made
+
+
+@pytest.fixture
+def share(request: pytest.FixtureRequest) -> float:
+    """How much of a long test is done: less on old kernels, and where all takes much longer."""
+    return (1 if _takes_its_time(request.config) else 0.25) / PATIENCE
+
+
+@pytest.fixture
+def third() -> Iterator[NullBlk]:
+    """Another spare."""
+    with NullBlk(SPARE_MB) as disk:
+        yield disk
+
+
+@pytest.fixture
+def under_load(record_property: Callable[[str, object], None]) -> UnderLoad:
+    """A verifying load whose figures are recorded."""
+
+    @contextlib.contextmanager
+    def load(dm: QuickRemap, **options: Any) -> Iterator[VerifyingLoad]:
+        running = VerifyingLoad(dm, **options)
+        with running:
+            yield running
+        figures = running.figures
+        record_property("requests", sum(figures.ios.values()))
+        record_property("failed_requests", figures.failed)
+        record_property("longest_pause_ms", round(figures.longest.seconds * 1000))
+        record_property("longest_pause_of", figures.longest.who)
+        print(figures)
+
+    return load
 
 
 @pytest.fixture

@@ -1,15 +1,30 @@
 """Which spares are believed: missing, stale, started alone, failing."""
 
+import errno
+
 import pytest
 
-from tests.kernel.lib.blockdev import SECTOR
-from tests.kernel.lib.directio import pwrite
+from tests.kernel.lib.blockdev import FAILS_COMMANDS, SECTOR, ScsiDebug
+from tests.kernel.lib.directio import pread, pwrite
 from tests.kernel.lib.faults import FaultyDevice, Flakey
 from tests.kernel.lib.kmsg import KernelLog
 from tests.kernel.lib.metadata import Metadata
 from tests.kernel.lib.retry import wait_until
 from tests.kernel.lib.run import run
-from tests.kernel.lib.setup import Disks, QuickRemap, eio, failing_write, patient, pattern, refused
+from tests.kernel.lib.setup import (
+    SPARE_MB,
+    Disks,
+    QuickRemap,
+    eio,
+    failing_write,
+    patient,
+    pattern,
+    refused,
+)
+
+# SCSI: a command, and a sense key.
+_READ_10 = 0x28
+_ILLEGAL_REQUEST = 0x5
 
 
 def test_trap_16_blocks_of_a_missing_spare_are_errors(three: Disks) -> None:
@@ -201,3 +216,26 @@ def test_without_any_spare_writes_fail_and_reads_go_on(two: Disks) -> None:
             assert dm.suspended
         dm.remove()
         assert not dm.exists()
+
+
+@pytest.mark.skipif(not FAILS_COMMANDS, reason="scsi_debug fails no single commands before 6.7")
+def test_read_of_a_spare_fails_as_a_bad_block_does(two: Disks) -> None:
+    """Whatever its driver says: ENODEV would tell a file system that our whole device is gone.
+
+    A disk that is pulled gives one error or another, as it happens. Here it is EREMOTEIO.
+    """
+    main, spare = two
+    with (
+        ScsiDebug(dev_size_mb=SPARE_MB) as other,
+        QuickRemap(main, spare, other, opts=patient()) as dm,
+    ):
+        for sector in (1000, 1008):
+            failing_write(main, dm, sector, pattern(1, seed=sector))
+        place = {entry.spare: entry.sector for entry in dm.remaps()}
+        assert set(place) == {0, 1}
+        other.fail_command(_READ_10, _ILLEGAL_REQUEST, 0x21, 0)
+        with pytest.raises(OSError) as caught:
+            pread(other, 0, 1)
+        assert caught.value.errno == errno.EREMOTEIO
+        assert eio(dm, place[1])
+        assert dm.read(place[0]) == pattern(1, seed=place[0])

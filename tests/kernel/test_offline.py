@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.lib.directio import pread, pwrite
+from tests.kernel.lib.directio import DirectFile, pread, pwrite
 from tests.kernel.lib.program import pyctl
 from tests.kernel.lib.run import run
 from tests.kernel.lib.setup import disks, pattern
@@ -88,6 +88,23 @@ def test_a_start_without_a_spare_by_mistake_is_undone() -> None:
         data = bytearray(pattern(8, 2))
         data[3 * 512 : 5 * 512] = pattern(2, 3)
         assert pread(NODE, 100, 8) == bytes(data)
+
+
+def test_a_running_set_is_rolled_back_in_one_command() -> None:
+    with disks(2) as (main, one, two):
+        pyctl("create", NAME, main.path, one.path, two.path)
+        pyctl("remap", NAME, 100, 8)
+        pwrite(NODE, 100, pattern(8, 2))
+        pyctl("remove", NAME)
+        pyctl("assemble", NAME, main.path, one.path, "--degraded", "--retries", 3)
+        first, second = pyctl("rollback", NAME)["generations"][:2]
+        assert (first["possible"], second["possible"]) == (True, False)
+        with DirectFile(NODE):
+            assert f"{NAME} is in use" in pyctl("rollback", NAME, 1, "--yes", status=4)
+        assert pyctl("rollback", NAME, 1, "--yes")["written"]
+        assert pread(NODE, 100, 8) == pattern(8, 2)
+        assert "retries 3" in run("dmsetup", "table", NAME)
+        assert pyctl("status", NAME)["fields"]["spares"] == "2/2"
 
 
 def test_spares_that_were_each_started_alone_stay_apart() -> None:

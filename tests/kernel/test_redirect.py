@@ -5,7 +5,6 @@
 
 import contextlib
 import errno
-import platform
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.lib.aio import Aio, Write
-from tests.kernel.lib.blockdev import SECTOR, BlockDevice, NullBlk, ScsiDebug
+from tests.kernel.lib.blockdev import FAILS_COMMANDS, SECTOR, BlockDevice, NullBlk, ScsiDebug
 from tests.kernel.lib.directio import DirectFile, pread, pwrite
 from tests.kernel.lib.dm import DmDevice, Linear, Target
 from tests.kernel.lib.faults import FaultyDevice, Flakey
@@ -29,8 +28,6 @@ MIB = 1 << 20
 
 # Pauses long enough that a test can make a sector readable again between two attempts.
 PATIENT = {"retries": 6, "backoff_ms": 100}
-
-KERNEL = tuple(int(part) for part in platform.release().split(".")[:2])
 
 
 def pattern(length: int, seed: int = 1) -> bytes:
@@ -166,7 +163,7 @@ def _write(path: Path, text: str) -> None:
 
 
 # scsi_debug takes errors per command since 6.7; the looped disk fails on every kernel.
-SCSI_WAYS = ["looped", *["sense"] * (KERNEL >= (6, 7))]
+SCSI_WAYS = ["looped", *["sense"] * (FAILS_COMMANDS)]
 
 
 @pytest.mark.parametrize("way", SCSI_WAYS)

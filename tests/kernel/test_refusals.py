@@ -87,7 +87,7 @@ def test_hostile_leaves_are_refused(two: Disks, kernel_log: KernelLog) -> None:
 def _hostile_superblocks(sb: Superblock) -> tuple[tuple[str, Superblock], ...]:
     larger = (replace(sb.spares[0], sectors=1 << 20),)
     return (
-        ("feature that is not known", replace(sb, feature_incompat=1)),
+        ("feature that is not known", replace(sb, feature_incompat=1 << 40)),
         ("feature that is not known", replace(sb, feature_ro_compat=1)),
         ("size of the main device", replace(sb, main_sectors=0)),
         ("number of leaves", replace(sb, nr_leaves=1 << 30)),

@@ -314,7 +314,7 @@ def test_help_lists_all_messages(two: Disks) -> None:
     with QuickRemap(main, spare) as dm:
         listed = {line.split(" - ")[0] for line in dm.message("help").splitlines()}
         known = "ping help status stats clear_stats health remap unremap verify clear save restore"
-        assert listed >= set(f"{known} list get set error".split())
+        assert listed >= set(f"{known} list scan get set error".split())
         assert dm.message("clear_stats") == "cleared"
         assert dm.message("set", "retries", 3) == "retries=3"
         assert dm.message("get", "retries") == "retries=3"

@@ -28,9 +28,9 @@ def checkered(two: Disks) -> Iterator[QuickRemap]:
     """A device with every other one of COUNT sectors from FIRST on remapped."""
     main, spare = two
     with FaultyDevice(main) as faulty, QuickRemap(faulty, spare) as dm:
-        faulty._change(set(range(FIRST, FIRST + COUNT, 2)))
+        faulty.set_bad(range(FIRST, FIRST + COUNT, 2))
         dm.write(FIRST, pattern(COUNT, seed=25))
-        faulty._change(set())
+        faulty.heal()
         assert dm.remapped() == set(range(FIRST, FIRST + COUNT, 2))
         yield dm
 
@@ -174,12 +174,12 @@ def test_write_zeroes_request_over_every_other_sector_remapped() -> None:
         FaultyDevice(main) as faulty,
         QuickRemap(faulty, spare) as dm,
     ):
-        faulty._change(set(range(FIRST, FIRST + 256, 2)))
+        faulty.set_bad(range(FIRST, FIRST + 256, 2))
         model = bytearray(pattern(256, seed=1))
         dm.write(FIRST, bytes(model))
         assert dm.queue("write_zeroes_max_bytes") > 0
         # Some fail: those are zeroed on a spare.
-        faulty._change({FIRST + 101, FIRST + 103})
+        faulty.set_bad((FIRST + 101, FIRST + 103))
         zero_out(dm, FIRST + 3, 200)
         model[3 * SECTOR : 203 * SECTOR] = bytes(200 * SECTOR)
         assert dm.read(FIRST, 256) == bytes(model)

@@ -28,7 +28,7 @@ SLOW = frozenset(
     }
 )
 # What those may use besides in the file of the healthy path.
-COLD = frozenset({"failed", "spare", "records"})
+COLD = frozenset({"failed", "spare", "records", "wide", "fail_lock", "copy"})
 
 ROOTS = ("dmr_map", "dmr_end_io")
 # A bio belongs to the processor that is at it.

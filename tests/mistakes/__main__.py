@@ -1,10 +1,13 @@
 """Show that the tests of the traps fail with the mistakes that they are about.
 
-python -m tests.mistakes [--kernel 6.12] [NN...]
+python -m tests.mistakes [--kernel 6.12] [--machine] [NN...]
 
 For every NN_<name>.patch the module is built with the mistake and the tests test_trap_NN_* run with
 it in a guest. They must fail: by an assertion, a hang or a crash. A patch that doesn't apply, a
 module that doesn't build, or a guest that fails otherwise is an error.
+
+With --machine it is test_state_machine that runs, and must fail with the mistakes in MACHINE_FINDS:
+those that random steps meet without being led there.
 """
 
 import argparse
@@ -25,7 +28,19 @@ PATCHES = Path(__file__).parent
 WORK = paths.BUILD / "mistakes"
 
 GUEST_SECONDS = 150
+# What ends by itself must not look like a guest that hangs: all steps take minutes on a busy host.
+MACHINE_SECONDS = 1200
 HUNG_TASK_SECONDS = 15
+
+MACHINE = "test_state_machine"
+MACHINE_FINDS = frozenset(
+    {
+        "06_whole_bio_is_remapped",
+        "16_stale_main_data",
+        "17_events_stand_still",
+        "17_stale_spare_is_used",
+    }
+)
 
 
 class MistakeError(Exception):
@@ -49,15 +64,20 @@ class Mistake:
         return self.patch.stem.partition("_")[0]
 
 
-def find(traps: list[str]) -> list[Mistake]:
-    """All mistakes, or those about some traps, by number or by the beginning of their name."""
-    mistakes = [Mistake(path) for path in sorted(PATCHES.glob("[0-9][0-9]_*.patch"))]
+def find(traps: list[str], *, machine: bool = False) -> list[Mistake]:
+    """All mistakes, or those about some traps, by number or by the beginning of their name.
+
+    With `machine`, of those that the state machine must find.
+    """
+    paths_ = sorted(PATCHES.glob("[0-9][0-9]_*.patch"))
+    mistakes = [Mistake(path) for path in paths_ if not machine or path.stem in MACHINE_FINDS]
     wanted = [trap.zfill(2) for trap in traps]
     if not wanted:
         return mistakes
     for start in wanted:
         if not any(mistake.patch.stem.startswith(start) for mistake in mistakes):
-            raise MistakeError(f"There is no patch {start}_*.patch in {PATCHES}.")
+            of_them = " that the state machine must find" if machine else ""
+            raise MistakeError(f"There is no patch {start}_*.patch{of_them} in {PATCHES}.")
     return [m for m in mistakes if any(m.patch.stem.startswith(start) for start in wanted)]
 
 
@@ -113,23 +133,27 @@ def _run(command: list[str], directory: Path, complaint: str) -> None:
         raise MistakeError(f"{complaint}\n{done.stdout.rstrip()}")
 
 
-def attempt(mistake: Mistake, kernel: Kernel) -> list[str]:
+def attempt(mistake: Mistake, kernel: Kernel, *, machine: bool = False) -> list[str]:
     """Run the tests of the trap with the mistake; a line for each that failed, saying how."""
     module = build(mistake, kernel)
     report = WORK / mistake.patch.stem / "junit.xml"
+    tests = MACHINE if machine else f"test_trap_{mistake.trap}_"
+    if machine:
+        # The same steps as everywhere else, or it could be luck.
+        os.environ["CI"] = "1"
     passed = pytest_guest.run(
         kernel,
         report,
-        expression=f"trap_{mistake.trap}",
-        pytest_args=["-x", "--tb=short"],
-        timeout=GUEST_SECONDS,
+        expression=tests.removeprefix("test_").rstrip("_"),
+        pytest_args=["-x", "--tb=short", *["--no-shrink"] * machine],
+        timeout=MACHINE_SECONDS if machine else GUEST_SECONDS,
         module=module,
         hung_task_seconds=HUNG_TASK_SECONDS,
     )
     if passed:
         return []
     failures = _failures(report)
-    found = [line for line in failures if f"test_trap_{mistake.trap}_" in line]
+    found = [line for line in failures if tests in line]
     if not found:
         raise MistakeError(f"The guest failed otherwise: {'; '.join(failures)}")
     return found
@@ -160,6 +184,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mistakes")
     parser.add_argument("--kernel", help="series or release; the newest when left out")
     parser.add_argument("--kernel-root", type=Path, default=kernels.HOST, help="instead of /")
+    parser.add_argument("--machine", action="store_true", help="run the state machine instead")
     parser.add_argument(
         "traps", nargs="*", metavar="NN", help="numbers of traps; all when left out"
     )
@@ -169,10 +194,10 @@ def main() -> int:
     try:
         root = options.kernel_root
         kernel = kernels.find(options.kernel, root) if options.kernel else kernels.newest(root)
-        for mistake in find(options.traps):
+        for mistake in find(options.traps, machine=options.machine):
             print(f"== {mistake.trap} {mistake.name}", flush=True)
             try:
-                failures = attempt(mistake, kernel)
+                failures = attempt(mistake, kernel, machine=options.machine)
             except MistakeError as error:
                 status = 2
                 print(f"error: {error}", file=sys.stderr)

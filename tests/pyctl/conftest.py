@@ -4,8 +4,11 @@ import pytest
 from click.testing import CliRunner
 
 import tests.properties  # noqa: F401 (sets hypothesis up)
+from pyctl import identity
 from pyctl.app import App
+from pyctl.blockdev import BlockDevice
 from pyctl.cli import cli
+from pyctl.registry import Registry
 from tests.pyctl.fakes import FakeDevice, FakeKernel
 
 
@@ -15,7 +18,13 @@ def device():
 
 
 @pytest.fixture
-def run(device):
+def registry(tmp_path):
+    """What the machine remembers, in a folder of the test's own."""
+    return Registry(tmp_path / "etc", tmp_path / "run")
+
+
+@pytest.fixture
+def run(device, registry):
     """Runs pyctl against the fake device `d`; the result has .data, the parsed JSON of stdout."""
 
     def call(*words, **overrides):
@@ -24,6 +33,7 @@ def run(device):
             open_device=kernel.open_device,
             list_devices=kernel.list_devices,
             ensure_target=overrides.pop("ensure_target", lambda: None),
+            registry=registry,
         )
         result = CliRunner().invoke(cli, [str(word) for word in words], obj=app, **overrides)
         if result.exception and not isinstance(result.exception, SystemExit):
@@ -47,4 +57,30 @@ def images(tmp_path):
             paths.append(path)
         return paths
 
+    return make
+
+
+@pytest.fixture
+def disks(images, monkeypatch):
+    """Image files that pass for block devices: the first is a main of 100 MiB."""
+    devices, hardware = {}, {}
+
+    def make(*spares, lbs=512, main=204800):
+        paths = [str(path) for path in images(main, *spares)]
+        for number, path in enumerate(paths, len(devices)):
+            size = (main, *spares)[paths.index(path)]
+            devices[path] = BlockDevice(
+                path, f"d{number}", f"d{number}", 7, number, size, lbs, False
+            )
+        return paths
+
+    def find(path):
+        return devices[path]
+
+    def of_device(device):
+        return dict(hardware.get(device.path, {}))
+
+    monkeypatch.setattr(BlockDevice, "find", find)
+    monkeypatch.setattr(identity, "of_device", of_device)
+    make.devices, make.hardware = devices, hardware
     return make

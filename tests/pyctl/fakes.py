@@ -13,7 +13,7 @@ UUID = "11111111-2222-4333-8444-555555555555"
 STATUS = (
     "v4.0 {used}/32004 {lost}/32004 {used}/32004 health=97 errors=W3:R1 auto_remaps={used}"
     " manual_remaps=0 scan=0% set=" + UUID + " main=7:0 unit=512 spares=2/2 mode=rw"
-    " breaker=closed novelty=7"
+    " breaker=closed free=32001 space=ok novelty=7"
 )
 
 
@@ -104,9 +104,13 @@ class FakeDevice:
     def _repair(self):
         return "leaves=127 superblocks=10 records=3 repaired=4\n"
 
-    def _remap(self, sector, count):
+    def _remap(self, *words):
         done = {"remapped": 0, "lost": 0, "already": 0}
-        for s in range(int(sector), int(sector) + int(count)):
+        numbers = list(map(int, words))
+        pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
+        # as the kernel's table of commands has it
+        assert 1 <= len(pairs) <= 64
+        for s in sorted({s for sector, count in pairs for s in range(sector, sector + count)}):
             if s in self.remaps:
                 done["already"] += 1
             else:

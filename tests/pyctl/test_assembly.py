@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pyctl import assembly, identity, probe
+from pyctl import assembly, probe
 from pyctl.assembly import Wishes, execute, plan
-from pyctl.blockdev import BlockDevice
 from pyctl.errors import (
     DmError,
     ExitCode,
@@ -36,32 +35,6 @@ from pyctl.samples import raw_crc
 from tests.pyctl.fakes import FakeDevice
 
 UUID = uuid.UUID("11111111-2222-4333-8444-555555555555")
-
-
-@pytest.fixture
-def disks(images, monkeypatch):
-    """Image files that pass for block devices: the first is a main of 100 MiB."""
-    devices, hardware = {}, {}
-
-    def make(*spares, lbs=512, main=204800):
-        paths = [str(path) for path in images(main, *spares)]
-        for number, path in enumerate(paths, len(devices)):
-            size = (main, *spares)[paths.index(path)]
-            devices[path] = BlockDevice(
-                path, f"d{number}", f"d{number}", 7, number, size, lbs, False
-            )
-        return paths
-
-    def find(path):
-        return devices[path]
-
-    def of_device(device):
-        return dict(hardware.get(device.path, {}))
-
-    monkeypatch.setattr(BlockDevice, "find", find)
-    monkeypatch.setattr(identity, "of_device", of_device)
-    make.devices, make.hardware = devices, hardware
-    return make
 
 
 def start(main, spares, wishes=None, device=None, name="d"):

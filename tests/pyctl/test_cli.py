@@ -25,11 +25,32 @@ def commands(group=cli, prefix=""):
 ALL = dict(commands())
 
 
+SPARE_VERBS = (
+    "list",
+    "add",
+    "remove",
+    "replace",
+    "evacuate",
+    "rebalance",
+    "policy",
+    "redundancy",
+    "tier",
+    "health",
+    "forecast",
+)
+
+SCAN_VERBS = (
+    *("start", "stop", "pause", "resume", "status"),
+    *("candidates", "regions", "settings"),
+)
+
+
 def test_the_commands():
     assert set(ALL) == {
         *[
             "create",
             "assemble",
+            "discover",
             "remove",
             "list",
             "status",
@@ -37,10 +58,15 @@ def test_the_commands():
             "unremap",
             "verify",
             "clear",
+            "import",
+            "export",
             "save",
             "restore",
             "repair",
+            *(f"spare {verb}" for verb in SPARE_VERBS),
         ],
+        *["migrate-main", "unwrap", "rollback"],
+        *(f"scan {verb}" for verb in SCAN_VERBS),
         *["ping", "stats", "health", "version", "completion"],
         *(
             f"metadata {verb}"
@@ -49,6 +75,9 @@ def test_the_commands():
                 *("history", "rollback", "identity"),
             )
         ),
+        *(f"policy {verb}" for verb in ("check", "test", "explain")),
+        *(f"alert {verb}" for verb in ("list", "ack", "resolve", "mute", "unmute", "mutes")),
+        *(f"audit {verb}" for verb in ("verify", "report")),
         *(f"module {verb}" for verb in ("build", "load", "unload", "status")),
     }
 

@@ -86,6 +86,13 @@ def test_no_force_makes_another_size_right():
     assert look({}, {}, lbs=0)["logical block size"].verdict == Verdict.UNKNOWN
 
 
+def test_a_main_that_has_replaced_a_shorter_one_has_its_own_length():
+    stored = {"serial": "S", "sectors": "300000"}
+    assert verdicts(look(stored, {}, sectors=300000))["sectors"] == Verdict.SAME
+    assert verdicts(look(stored, {}))["sectors"] == Verdict.REFUSED
+    assert encode(merged(stored, {"serial": "T"})) == "sectors=300000 serial=T"
+
+
 def test_only_what_both_know_is_compared():
     assert judge(list(look({"wwid": "a"}, {"serial": "b"}).values())) == ([], [])
 

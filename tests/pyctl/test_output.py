@@ -32,5 +32,17 @@ def test_no_bar_where_there_is_no_terminal(capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_the_bar_shows_the_rate(monkeypatch):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    with progress_bar("Remapping", "sectors") as step:
+        step(10, 40)
+    assert "25 %" in terminal.getvalue()
+    assert "sectors/s" in terminal.getvalue()
+
+
 def test_counted():
     assert [counted(n, "block") for n in (0, 1, 2)] == ["0 blocks", "1 block", "2 blocks"]

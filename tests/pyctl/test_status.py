@@ -53,8 +53,10 @@ def test_unknown_fields_are_kept():
         ("mode=rw", "mode=fail", "has failed"),
         ("breaker=closed", "breaker=open", "circuit breaker is open"),
         ("spares=2/2", "spares=1/2", "only 1 of 2 spares"),
+        ("novelty=7", "redundancy=2 below=5", "5 remapped blocks are on one spare only"),
         (" 0/32004", " 4/32004", "4 blocks could not be read"),
-        ("v4.0 3/32004", "v4.0 31000/32004", "90 % full"),
+        ("space=ok", "space=low", "room for 32001 more blocks"),
+        ("space=ok", "space=full", "the spares are full"),
     ],
 )
 def test_what_is_wrong_is_told(old, new, words):

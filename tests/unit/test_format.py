@@ -28,8 +28,12 @@ ON_DISK = {
     "DMR_KIND_REMAP": 1,
     "DMR_KIND_LOST": 2,
     "DMR_KIND_BAD": 3,
+    "DMR_KIND_MIRROR": 4,
+    "DMR_FEATURE_MIRRORS": 1,
     "DMR_ENTRY_UNKNOWN": 1,
     "DMR_ENTRY_MANUAL": 2,
+    "DMR_MOVE_RUNNING": 1,
+    "DMR_MOVE_STOPPED": 2,
 }
 # offset and length of every field of a superblock, in bytes
 CRC, VERSION = 8, 12
@@ -100,8 +104,14 @@ def superblocks(draw, max_remaps=inline_only | with_overflow, spares=(1, lib.DMR
     sb.created, sb.updated = (draw(st.integers(0, 2**64 - 1)) for _ in range(2))
     sb.events, sb.generation = (draw(st.integers(0, lib.DMR_MAX_NUMBER)) for _ in range(2))
     sb.feature_compat = draw(st.integers(0, 2**64 - 1))
+    sb.feature_incompat = draw(st.sampled_from([0, lib.DMR_FEATURE_MIRRORS]))
+    sb.redundancy = draw(st.integers(0, 2 if sb.feature_incompat else 1))
     sb.identity = draw(st.binary(max_size=lib.DMR_IDENTITY_LEN - 1)).replace(b"\0", b"\1")
     sb.copy_idx = draw(st.integers(0, lib.DMR_REPLICAS - 1))
+    sb.move_state = draw(st.integers(0, lib.DMR_NR_MOVES - 1))
+    sb.move_id = draw(st.integers(0, 2**32 - 1))
+    sb.move_units = draw(st.integers(0, sb.main_sectors >> sb.unit_shift))
+    sb.move_sectors = draw(st.integers(sb.main_sectors, 2**64 - 1))
     assert lib.dmr_sb_layout(sb) == lib.DMR_FMT_OK
     return sb
 
@@ -202,7 +212,9 @@ def broken(field, value, code):
 @pytest.mark.parametrize(
     ("field", "value", "code"),
     [
-        broken("feature_incompat", 1, lib.DMR_FMT_FEATURE),
+        broken("feature_incompat", 2, lib.DMR_FMT_FEATURE),
+        broken("redundancy", 3, lib.DMR_FMT_REDUNDANCY),
+        broken("redundancy", 255, lib.DMR_FMT_REDUNDANCY),
         broken("feature_incompat", 1 << 63, lib.DMR_FMT_FEATURE),
         broken("feature_ro_compat", 1, lib.DMR_FMT_FEATURE),
         broken("unit_shift", 1, lib.DMR_FMT_UNIT),
@@ -229,6 +241,9 @@ def broken(field, value, code):
         broken("copy_idx", 5, lib.DMR_FMT_COPY),
         broken("events", lib.DMR_MAX_NUMBER + 1, lib.DMR_FMT_NUMBER),
         broken("generation", 2**64 - 1, lib.DMR_FMT_NUMBER),
+        broken("move_state", lib.DMR_NR_MOVES, lib.DMR_FMT_MOVE),
+        broken("move_state", 255, lib.DMR_FMT_MOVE),
+        broken("move_units", 1 << 48, lib.DMR_FMT_MOVE),
     ],
 )
 @given(sb=superblocks())
@@ -237,6 +252,15 @@ def test_a_sealed_field_out_of_bounds_is_refused(field, value, code, sb):
     copy = sb.copy_idx if field != "copy_idx" else 0
     sectors = 1 << 40
     assert decode(encode(sb), copy, sectors)[0] == code
+
+
+@given(superblocks())
+def test_a_replacement_that_is_shorter_than_main_is_refused(sb):
+    sb.move_state = lib.DMR_MOVE_STOPPED
+    sb.move_sectors = sb.main_sectors - 1
+    assert decode(encode(sb), sb.copy_idx, own(sb))[0] == lib.DMR_FMT_MOVE
+    sb.move_state = lib.DMR_MOVE_NONE
+    assert decode(encode(sb), sb.copy_idx, own(sb))[0] == lib.DMR_FMT_OK
 
 
 @given(superblocks(), st.integers(2, 2**32 - 1) | st.just(0))
@@ -482,9 +506,11 @@ def test_a_hostile_entry_is_refused_or_in_bounds(sb, raw, slot):
     assert code in codes()
     if code != lib.DMR_FMT_OK:
         return
-    if e.kind in (lib.DMR_KIND_REMAP, lib.DMR_KIND_LOST):
+    if e.kind in (lib.DMR_KIND_REMAP, lib.DMR_KIND_LOST, lib.DMR_KIND_MIRROR):
         assert e.main_unit < lib.dmr_main_units(sb)
-    if e.kind in (lib.DMR_KIND_REMAP, lib.DMR_KIND_BAD):
+    if e.kind == lib.DMR_KIND_MIRROR:
+        assert sb.feature_incompat & lib.DMR_FEATURE_MIRRORS
+    if e.kind in (lib.DMR_KIND_REMAP, lib.DMR_KIND_BAD, lib.DMR_KIND_MIRROR):
         assert e.spare_idx < sb.nr_spares
         end = (e.spare_unit + 1) << sb.unit_shift
         assert lib.DMR_DATA_START < end <= sb.spare[e.spare_idx].sectors
@@ -517,3 +543,19 @@ def test_every_field_of_an_entry_is_bounded(sb, data):
     assert check(kind=lib.DMR_KIND_LOST, spare_unit=0, spare_idx=0) == lib.DMR_FMT_OK
     assert check(kind=lib.DMR_KIND_BAD, main_unit=0, flags=0) == lib.DMR_FMT_OK
     assert check(kind=lib.DMR_KIND_BAD, main_unit=0, flags=1) == lib.DMR_FMT_KIND
+    sb.feature_incompat = 0
+    assert check(kind=lib.DMR_KIND_MIRROR, flags=0) == lib.DMR_FMT_KIND
+    sb.feature_incompat = lib.DMR_FEATURE_MIRRORS
+    assert check(kind=lib.DMR_KIND_MIRROR, flags=0) == lib.DMR_FMT_OK
+    assert check(kind=lib.DMR_KIND_MIRROR, flags=1) == lib.DMR_FMT_KIND
+    assert check(kind=lib.DMR_KIND_MIRROR, flags=0, spare_unit=units) == lib.DMR_FMT_SPARE_RANGE
+    units = lib.dmr_main_units(sb)
+    assert check(kind=lib.DMR_KIND_MIRROR, flags=0, main_unit=units) == lib.DMR_FMT_MAIN_RANGE
+
+
+@given(superblocks())
+def test_two_copies_need_the_feature(sb):
+    sb.redundancy, sb.feature_incompat = 2, 0
+    assert decode(encode(sb), sb.copy_idx, 1 << 40)[0] == lib.DMR_FMT_REDUNDANCY
+    sb.feature_incompat = lib.DMR_FEATURE_MIRRORS
+    assert decode(encode(sb), sb.copy_idx, 1 << 40)[0] == lib.DMR_FMT_OK

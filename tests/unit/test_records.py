@@ -16,6 +16,8 @@ ON_DISK_HERE = {
     "DMR_STATE_SECTOR": 9728,
     "DMR_STATE_BLOCKS": 2,
     "DMR_NR_SAMPLES": 24,
+    "DMR_NR_USAGE": 64,
+    "DMR_NR_NOTED": 32,
     "DMR_REASON_CREATED": 1,
     "DMR_REASON_SPARE_FAILED": 2,
     "DMR_REASON_SPARE_MISSING": 3,
@@ -24,7 +26,15 @@ ON_DISK_HERE = {
     "DMR_REASON_IDENTITY": 6,
     "DMR_REASON_SPARE_ADDED": 7,
     "DMR_REASON_SPARE_REMOVED": 8,
+    "DMR_REASON_SPARE_RESYNCED": 9,
     "DMR_STATE_CLEAN": 1,
+    "DMR_SCAN_RUNNING": 1,
+    "DMR_SCAN_PAUSED": 2,
+    "DMR_PATTERN_SEQUENTIAL": 0,
+    "DMR_PATTERN_RANDOM": 1,
+    "DMR_PATTERN_STAGGERED": 2,
+    "DMR_PATTERN_FOCUSED": 3,
+    "DMR_KEY_SHIFT": 56,
 }
 
 
@@ -170,6 +180,13 @@ def test_state_survives_the_round_trip(seq, flags, counters, units):
         (28, 249, "DMR_FMT_STATE"),
         (2048 + 12, 2, "DMR_FMT_STATE"),
         (2048 + 6, 1, "DMR_FMT_STATE"),
+        (3456, 4, "DMR_FMT_STATE"),
+        (3460, 4, "DMR_FMT_STATE"),
+        (3464, 9, "DMR_FMT_STATE"),
+        *((at + 6, 1 << 15, "DMR_FMT_STATE") for at in range(3488, 3568, 8)),
+        (3568, 33, "DMR_FMT_STATE"),
+        # one region twice; no such device; a region behind the last
+        (3568, 2, "DMR_FMT_STATE"),
     ],
 )
 def test_state_out_of_bounds_is_refused(offset, value, code):
@@ -223,3 +240,113 @@ def test_every_counter_and_reason_has_a_name():
     assert b"unknown" not in counters + reasons
     assert ffi.string(lib.dmr_counter_name(lib.DMR_NR_COUNTERS)) == b"unknown"
     assert ffi.string(lib.dmr_reason_name(lib.DMR_REASON_NR)) == b"unknown"
+
+
+def usage_of(made):
+    return [(note.time, note.used) for note in list(made.usage)[: made.nr_usage]]
+
+
+def test_usage_survives_the_round_trip():
+    made = state()
+    for hour, used in enumerate((0, 5, 9)):
+        lib.dmr_usage_add(made, hour * lib.DMR_USAGE_SECONDS, used)
+    code, back = decode_state(encode_state(made), 1)
+    assert code == lib.DMR_FMT_OK
+    assert usage_of(back) == [(0, 0), (3600, 5), (7200, 9)]
+
+
+def test_changes_within_an_hour_share_a_note():
+    made = state()
+    for time, used in ((0, 0), (1, 1), (2, 2), (3000, 3), (3601, 4), (3602, 4)):
+        lib.dmr_usage_add(made, time, used)
+    assert usage_of(made) == [(0, 0), (1, 3), (3601, 4)]
+
+
+@pytest.mark.parametrize("note", [(5, 0), (1 << 63, 0), (20, 1 << 63)])
+def test_a_wrong_history_of_usage_is_refused(note):
+    made = state()
+    lib.dmr_usage_add(made, 10, 1)
+    lib.dmr_usage_add(made, 10 + lib.DMR_USAGE_SECONDS, 2)
+    made.usage[1].time, made.usage[1].used = note
+    assert decode_state(encode_state(made), 1)[0] == lib.DMR_FMT_STATE
+    made = state(nr_usage=0)
+    block = bytearray(encode_state(made))
+    block[32] = lib.DMR_NR_USAGE + 1
+    assert decode_state(seal(block), 1)[0] == lib.DMR_FMT_STATE
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**7), st.integers(0, 10**6)), max_size=400))
+def test_the_history_has_room_for_ever(steps):
+    made = state()
+    time = 0
+    for forward, used in steps:
+        time += forward - 10**5
+        lib.dmr_usage_add(made, max(time, 0), used)
+    notes = usage_of(made)
+    assert len(notes) <= lib.DMR_NR_USAGE
+    assert notes == sorted(notes, key=lambda note: note[0])
+    if steps:
+        assert notes[-1][1] == steps[-1][1]
+        assert notes[0][0] == max(steps[0][0] - 10**5, 0)
+    assert usage_of(decode_state(encode_state(made), 1)[1]) == notes
+
+
+SCAN = {
+    name: st.integers(0, lib.DMR_MAX_NUMBER)
+    for name in (
+        *("began", "since", "ended", "errors", "rescued", "slow", "blanks", "relocated"),
+        *("found", "found_before"),
+    )
+} | {
+    "flags": st.integers(0, 3),
+    "pattern": st.integers(0, 3),
+    "device": st.integers(0, 8),
+    "pass": st.integers(0, 0xFFFFFFFF),
+    "place": st.integers(0, U64),
+    "seed": st.integers(0, U64),
+}
+KEYS = st.tuples(st.integers(0, 8), st.integers(0, (1 << 37) - 1)).map(
+    lambda key: key[0] << 56 | key[1]
+)
+NOTED = st.tuples(KEYS, st.integers(0, 0xFFFFFFFF), st.integers(0, 0xFFFF), st.integers(0, 0xFFFF))
+
+
+def note(made, *regions):
+    made.scan.nr_noted = len(regions)
+    for slot, (key, slow, errors, retries) in zip(made.scan.noted, regions, strict=False):
+        slot.key, slot.slow, slot.errors, slot.retries = key, slow, errors, retries
+
+
+@given(
+    st.fixed_dictionaries(SCAN),
+    st.lists(NOTED, max_size=lib.DMR_NR_NOTED, unique_by=lambda region: region[0]),
+)
+def test_the_scan_survives_the_round_trip(scan, regions):
+    made = state(2)
+    for name, value in scan.items():
+        setattr(made.scan, name, value)
+    note(made, *sorted(regions))
+    code, back = decode_state(encode_state(made), 0)
+    assert code == lib.DMR_FMT_OK
+    assert bytes(ffi.buffer(back)) == bytes(ffi.buffer(made))
+
+
+@pytest.mark.parametrize(
+    "regions",
+    [
+        [(5, 0, 0, 0), (5, 0, 0, 0)],
+        [(6, 0, 0, 0), (5, 0, 0, 0)],
+        [(9 << 56, 0, 0, 0)],
+        [(1 << 37, 0, 0, 0)],
+        [(8 << 56 | 1 << 37, 0, 0, 0)],
+    ],
+)
+def test_noted_regions_out_of_bounds_are_refused(regions):
+    made = state(2)
+    note(made, *regions)
+    assert decode_state(encode_state(made), 0)[0] == lib.DMR_FMT_STATE
+
+
+def test_a_state_of_a_time_without_scans_has_none():
+    block = encode_state(state(2))
+    assert not any(block[3456:])

@@ -83,6 +83,21 @@ def test_value_round_trip(kind, spare_unit, idx, flags, unit):
     )
 
 
+@given(st.integers(0, (1 << 40) - 1), st.integers(0, 7), st.integers(0, 3))
+def test_a_second_copy_is_known_of_a_value_and_not_of_the_entry(spare_unit, idx, flags):
+    e = ffi.new("struct dmr_entry *", [9, spare_unit, idx, lib.DMR_KIND_REMAP, flags])
+    alone = lib.dmr_val(e)
+    mirrored = alone | 4 << 48
+    known = not flags & lib.DMR_ENTRY_UNKNOWN
+    assert not lib.dmr_val_mirrored(alone)
+    assert lib.dmr_val_mirrored(mirrored)
+    assert (lib.dmr_val_plain(alone), lib.dmr_val_plain(mirrored)) == (known, known)
+    assert (lib.dmr_val_alone(alone), lib.dmr_val_alone(mirrored)) == (known, False)
+    assert (entry(mirrored, 9).kind, entry(mirrored, 9).flags) == (lib.DMR_KIND_REMAP, flags)
+    e.kind = lib.DMR_KIND_MIRROR
+    assert not lib.dmr_val_plain(lib.dmr_val(e))
+
+
 def test_no_value_is_a_free_entry():
     e = entry(0, 9)
     assert (e.main_unit, e.kind, e.flags, e.spare_unit) == (9, lib.DMR_KIND_FREE, 0, 0)

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import platform
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -10,6 +11,9 @@ from tests.kernel.lib.retry import retry, wait_until
 from tests.kernel.lib.run import CommandError, run
 
 SECTOR = 512
+_KERNEL = tuple(int(part) for part in platform.release().split(".")[:2])
+# Whether scsi_debug can fail single commands, with sense data of the test's choice.
+FAILS_COMMANDS = _KERNEL >= (6, 7)
 
 _CONFIGFS = Path("/sys/kernel/config/nullb")
 _SCSI_BUS = Path("/sys/bus/pseudo/drivers/scsi_debug")
@@ -99,6 +103,10 @@ class NullBlk(BlockDevice):
         (self._config / "power").write_text("0")
         self._config.rmdir()
 
+    def unplug(self) -> None:
+        """Vanish, under whoever uses it."""
+        (self._config / "power").write_text("0")
+
     def add_bad(self, sector: int, count: int = 1) -> None:
         """Make sectors fail."""
         # Up to Linux 6.6 a longer range is cut into entries in the wrong order, which aren't found.
@@ -141,12 +149,16 @@ class ScsiDebug(BlockDevice):
         self.set_opts(0)
         retry(lambda: run("rmmod", "scsi_debug"), CommandError)
 
+    def unplug(self) -> None:
+        """Vanish, under whoever uses it."""
+        (self.sysfs / "device/delete").write_text("1")
+
     def set_opts(self, opts: int) -> None:
         """Set the bit mask that switches kinds of errors on and off."""
         (_SCSI_BUS / "opts").write_text(str(opts))
 
     def fail_command(self, opcode: int, key: int, asc: int, ascq: int) -> None:
-        """Have every command of a kind fail with sense data (since Linux 6.7)."""
+        """Have every command of a kind fail with sense data; needs FAILS_COMMANDS."""
         sense = f"{key:#x} {asc:#x} {ascq:#x}"
         self._errors.write_text(f"2 1 {opcode:#x} 0 0 0x2 {sense}\n")
 
@@ -160,7 +172,7 @@ class ScsiDebug(BlockDevice):
 
     @property
     def hctl(self) -> str:
-        """Its SCSI address, which names its folder in debugfs (per-command errors, since 6.7)."""
+        """Its SCSI address, which names its folder in debugfs (for FAILS_COMMANDS)."""
         return os.path.basename(os.path.realpath(self.sysfs / "device"))
 
     @staticmethod

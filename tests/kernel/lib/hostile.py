@@ -283,7 +283,7 @@ class Oracle:
         known = [superblock for superblock in found if superblock]
         if len(known) < len(found) or len({superblock.set_uuid for superblock in known}) > 1:
             return None
-        reference = max(known, key=lambda superblock: superblock.events)
+        reference = max(known, key=lambda superblock: superblock.rank)
         if not self._fits(reference, known):
             return None
         entries = self._entries(reference, known)
@@ -426,11 +426,18 @@ SUPERBLOCK_FIELDS = {
     "overflow2": (136, 8),
     "overflow4": (152, 8),
     "generation": (160, 8),
+    "policy": (168, 1),
+    "redundancy": (169, 1),
+    "move_state": (176, 1),
+    "move_units": (184, 8),
+    "move_sectors": (192, 8),
     "identity": (256, 8),
     "row0.uuid": (512, 8),
     "row0.sectors": (528, 8),
     "row0.events": (536, 8),
     "row0.state": (544, 4),
+    "row0.tier": (548, 1),
+    "row0.flags": (549, 1),
     "row1.uuid": (576, 8),
     "row1.sectors": (592, 8),
     "row1.state": (608, 4),
@@ -438,7 +445,22 @@ SUPERBLOCK_FIELDS = {
 }
 LEAF_FIELDS = {"seq": (8, 8), "events": (16, 8), "number": (24, 4), "used": (28, 4)}
 _LEAF_HEADER = 64
-_STATE_FIELDS = {"seq": (8, 8), "flags": (24, 4), "counters": (28, 4), "sample": (2048, 8)}
+_STATE_FIELDS = {
+    "seq": (8, 8),
+    "flags": (24, 4),
+    "counters": (28, 4),
+    "notes": (32, 4),
+    "sample": (2048, 8),
+    "usage": (2432, 8),
+    "scan_flags": (3456, 4),
+    "scan_pattern": (3460, 4),
+    "scan_device": (3464, 4),
+    "scan_place": (3472, 8),
+    "scan_since": (3496, 8),
+    "scan_ended": (3504, 8),
+    "noted": (3568, 4),
+    "noted_key": (3584, 8),
+}
 
 _Mutator = Callable[["Mutation"], None]
 

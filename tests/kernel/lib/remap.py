@@ -35,7 +35,10 @@ class Status:
 
 @dataclass(frozen=True)
 class Remap:
-    """A line of `list`. Sectors are of 512 bytes; a lost one has no place on a spare."""
+    """A line of `list`. Sectors are of 512 bytes; a lost one has no place on a spare.
+
+    `second` is the spare with the second copy, at `second_sector`; None when there is none.
+    """
 
     sector: int
     sectors: int
@@ -43,6 +46,8 @@ class Remap:
     spare_sector: int | None
     kind: str
     manual: bool
+    second: int | None = None
+    second_sector: int | None = None
 
 
 def parse_status(line: str) -> Status:
@@ -71,7 +76,8 @@ def parse_list(reply: str) -> tuple[list[Remap], int | None]:
     following = None if last == "end" else int(last.removeprefix("next="))
     remaps = []
     for line in lines:
-        sector, sectors, spare, spare_sector, kind, origin = line.split()
+        sector, sectors, spare, spare_sector, kind, origin, *more = line.split()
+        second, second_sector = map(int, more) if more else (None, None)
         remaps.append(
             Remap(
                 sector=int(sector),
@@ -80,6 +86,8 @@ def parse_list(reply: str) -> tuple[list[Remap], int | None]:
                 spare_sector=None if spare_sector == "-" else int(spare_sector),
                 kind=kind,
                 manual=origin == "manual",
+                second=second,
+                second_sector=second_sector,
             )
         )
     return remaps, following

@@ -13,6 +13,7 @@ from pyctl.errors import DmError
 from tests.kernel.lib.blockdev import SECTOR, NullBlk
 from tests.kernel.lib.directio import pread
 from tests.kernel.lib.dm import DmDevice, Segment
+from tests.kernel.lib.faults import FaultyDevice
 from tests.kernel.lib.kmsg import KernelLog
 from tests.kernel.lib.remap import RemapDevice
 from tests.kernel.lib.retry import retry
@@ -27,8 +28,8 @@ QUICK = {"retries": 2, "backoff_ms": 1}
 Disks = tuple[NullBlk, ...]
 
 
-class QuickRemap(RemapDevice):
-    """A RemapDevice that is driven by libdevmapper in this process.
+class InProcess(DmDevice):
+    """A device that is driven by libdevmapper in this process.
 
     Starting dmsetup takes longer in an emulated guest than what it does. What fails raises
     pyctl.errors.DmError, with its errno.
@@ -78,6 +79,14 @@ class QuickRemap(RemapDevice):
     def status(self, *, noflush: bool = False) -> str:
         """The target's status, with start, length and target name."""
         return str(Device(self.name).status(flush=not noflush)[0])
+
+
+class QuickRemap(InProcess, RemapDevice):
+    """A RemapDevice that is driven by libdevmapper in this process."""
+
+
+class QuickFaulty(InProcess, FaultyDevice):
+    """A FaultyDevice that is driven by libdevmapper in this process."""
 
 
 def target_lines(table: str) -> list[TargetLine]:

@@ -1,7 +1,9 @@
 import pytest
 
 from pyctl import assembly
+from pyctl.blockdev import BlockDevice
 from pyctl.errors import ExitCode
+from pyctl.format import crc32c
 from tests.pyctl.fakes import UUID, FakeDevice, FakeKernel
 
 
@@ -26,7 +28,13 @@ def test_status_of_all(run):
 
 def test_remove(run, device):
     result = run("remove", "d", "--json")
-    assert result.data == {"name": "d", "remapped": 0, "removed": True, "dry_run": False}
+    assert result.data == {
+        "name": "d",
+        "remapped": 0,
+        "removed": True,
+        "forgotten": False,
+        "dry_run": False,
+    }
     assert device.removed == [(False, True)]
 
 
@@ -85,6 +93,16 @@ def test_create_asks_for_what_the_options_say(run, wishes):
     assert (wish.force, wish.degraded, wish.reformat, wish.force_main) == (True, True, False, False)
     assert wish.options == ("retries", "3", "breaker_seconds", "9")
     assert (wish.max_remaps, str(wish.set_uuid), wish.may_format) == (500, UUID, True)
+
+
+def test_assemble_can_go_on_with_a_copy(run, wishes, monkeypatch):
+    found = BlockDevice("/dev/n", "n", "n", 8, 32, 4096, 512, read_only=False)
+    monkeypatch.setattr(BlockDevice, "find", staticmethod(lambda path: found))
+    monkeypatch.setattr(BlockDevice, "hardware", lambda self: {})
+    run("assemble", "new", "/dev/m", "/dev/a", "--retries", "3", "--copy-to", "/dev/n")
+    number = str(crc32c(b"sectors=4096"))
+    expected = ("retries", "3", "copy_to", "/dev/n", "copy_id", number)
+    assert wishes[0][3].options == expected
 
 
 def test_assemble_may_not_format(run, wishes):

@@ -26,6 +26,8 @@ def test_list_of_remaps(run, device):
             "spare_sector": device.remaps[sector],
             "state": "remap",
             "origin": "auto",
+            "second": None,
+            "second_sector": None,
         }
         for sector in (8, 99)
     ]

@@ -164,7 +164,7 @@ def test_a_set_whose_copies_are_all_damaged_is_refused(images):
     paths = images(65536)
     make(paths)
     for copy in range(5):
-        poke(paths[0], slot_sector(copy) + 1, b"\xff")
+        poke(paths[0], slot_sector(copy) + 3, b"\xff")
     with pytest.raises(FormatError, match=f"no dm-remap metadata on {paths[0]}.*checksum"):
         read_set(paths)
     assert read_spare(paths[0]).damaged

@@ -1,4 +1,4 @@
-"""What the agent tells the show while it works: a JSON object per line."""
+"""What a program in a guest tells while it works: a JSON object per line."""
 
 import json
 import sys

@@ -1,0 +1,1 @@
+"""How soon the health scan finds what is bad and slow on a disk, by each pattern."""

@@ -1,0 +1,52 @@
+"""What systemd and the shell are given."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+UNIT = ROOT / "packaging/systemd/dm-remapd.service"
+PROGRAM = Path(sys.executable).with_name("dm-remapd")
+
+
+def analyze(path):
+    done = subprocess.run(
+        ["/usr/bin/systemd-analyze", "verify", "--man=no", str(path)],
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.fixture
+def unit(tmp_path):
+    """The unit with the program where it is here, and more lines in [Service]."""
+
+    def make(more=""):
+        text = UNIT.read_text().replace("ExecStart=dm-remapd", f"ExecStart={PROGRAM}\n{more}")
+        path = tmp_path / "dm-remapd.service"
+        path.write_text(text)
+        return path
+
+    return make
+
+
+def test_systemd_understands_the_unit(unit):
+    assert analyze(unit()) == (0, "")
+    # it would say so if it did not
+    assert "Unknown key 'WatchdogSek'" in analyze(unit("WatchdogSek=1"))[1]
+
+
+def test_the_unit_belongs_to_the_program():
+    """The keys that the daemon relies on: readiness, the watchdog, a reload, its folder."""
+    lines = UNIT.read_text().splitlines()
+    for line in ("Type=notify", "ExecReload=kill -HUP $MAINPID", "StateDirectory=dm-remap"):
+        assert line in lines
+    assert any(line.startswith("WatchdogSec=") for line in lines)
+
+
+def test_the_program_is_there():
+    done = subprocess.run([PROGRAM, "--help"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Usage: dm-remapd")
