@@ -101,23 +101,64 @@ LIBDIR := $(PREFIX)/lib/dm-remap
 INSTALL_MODULE = INSTALL_MOD_PATH=$(DESTDIR) INSTALL_MOD_DIR=updates CONFIG_MODULE_SIG_ALL=
 
 .PHONY: install
-install: $(MODULE) ## install the module for KVER, and pyctl under PREFIX (packagers: DESTDIR, PREFIX=/usr)
+install: $(MODULE) install-boot install-daemon ## install the module for KVER, pyctl under PREFIX, and what starts sets (packagers: DESTDIR, PREFIX=/usr)
 	$(KBUILD) $(INSTALL_MODULE) modules_install
 ifeq ($(DESTDIR),)
 	depmod $(KVER)
 	/usr/bin/python3 -m venv --system-site-packages $(LIBDIR)
-	$(LIBDIR)/bin/python -m pip install -q .
+	$(LIBDIR)/bin/python -m pip install -q '.[daemon]'
 	mkdir -p $(PREFIX)/bin
-	ln -sfn $(LIBDIR)/bin/pyctl $(PREFIX)/bin/pyctl
+	ln -sfn -t $(PREFIX)/bin $(LIBDIR)/bin/pyctl $(LIBDIR)/bin/dm-remapd
 else
 	DEB_PYTHON_INSTALL_LAYOUT=deb /usr/bin/python3 -m pip install -q --root-user-action=ignore \
 		--no-deps --root $(DESTDIR) --prefix $(PREFIX) .
 endif
 
+UDEV := $(DESTDIR)/usr/lib/udev
+UNITS := $(DESTDIR)/usr/lib/systemd/system
+INITRAMFS := $(DESTDIR)/usr/share/initramfs-tools
+
+# Both of them know the new files at once; the initramfs is for the administrator to make anew.
+define reload_boot
+	@if [ -z "$(DESTDIR)" ] && [ -S /run/udev/control ]; then udevadm control --reload || true; fi
+	@if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ]; then systemctl daemon-reload || true; fi
+endef
+
+.PHONY: install-boot
+install-boot: ## install only the udev rules, systemd units and initramfs scripts that start sets
+	install -D -m 644 -t $(UDEV)/rules.d packaging/udev/59-dm-remap.rules
+	install -D -m 755 -t $(UDEV) packaging/udev/dm-remap-probe packaging/udev/dm-remap-event
+	install -D -m 644 -t $(UNITS) packaging/systemd/dm-remap-assemble.path packaging/systemd/dm-remap-assemble.service
+	mkdir -p $(UNITS)/sysinit.target.wants
+	ln -sfn ../dm-remap-assemble.path $(UNITS)/sysinit.target.wants/dm-remap-assemble.path
+	install -D -m 755 packaging/initramfs-tools/hook $(INITRAMFS)/hooks/dm-remap
+	install -D -m 755 packaging/initramfs-tools/local-block $(INITRAMFS)/scripts/local-top/dm-remap
+	install -D -m 755 packaging/initramfs-tools/local-block $(INITRAMFS)/scripts/local-block/dm-remap
+	$(reload_boot)
+
+# The daemon runs when the administrator enables it: systemctl enable --now dm-remapd
+.PHONY: install-daemon
+install-daemon:
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/dm-remap/policy packaging/policy/default.yaml
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/dm-remap/prometheus packaging/prometheus/dm-remap.rules.yaml
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/dm-remap/grafana packaging/grafana/dm-remap.json
+	install -D -m 644 -t $(UNITS) packaging/systemd/dm-remapd.service
+	$(reload_boot)
+
+.PHONY: uninstall-boot
+uninstall-boot:
+	rm -f $(UDEV)/rules.d/59-dm-remap.rules $(UDEV)/dm-remap-probe $(UDEV)/dm-remap-event
+	rm -f $(UNITS)/dm-remap-assemble.path $(UNITS)/dm-remap-assemble.service
+	rm -f $(UNITS)/sysinit.target.wants/dm-remap-assemble.path
+	rm -f $(INITRAMFS)/hooks/dm-remap $(INITRAMFS)/scripts/local-top/dm-remap
+	rm -f $(INITRAMFS)/scripts/local-block/dm-remap
+	$(reload_boot)
+
 .PHONY: uninstall
-uninstall: ## remove what install installed
+uninstall: uninstall-boot ## remove what install installed; what sets are remembered (/etc/dm-remap) stays
 	rm -f $(DESTDIR)/lib/modules/$(KVER)/updates/kernel/dm-remap.ko*
-	rm -rf $(DESTDIR)$(LIBDIR) $(DESTDIR)$(PREFIX)/bin/pyctl
+	rm -rf $(DESTDIR)$(LIBDIR) $(DESTDIR)$(PREFIX)/bin/pyctl $(DESTDIR)$(PREFIX)/share/dm-remap
+	rm -f $(DESTDIR)$(PREFIX)/bin/dm-remapd $(UNITS)/dm-remapd.service
 ifeq ($(DESTDIR),)
 	depmod $(KVER)
 endif
@@ -127,7 +168,7 @@ endif
 # A narrowed run leaves lint, fuzzing, power cuts and the benchmark out, and a suite may have no matching
 # test; the sum must have one.
 STEPS := $(if $(TESTS),,lint) test-unit test-unit-asan $(if $(TESTS),,test-fuzz) test-layout test-kernel \
-	$(if $(TESTS),,test-crash bench-check)
+	$(if $(TESTS),,test-crash test-boot bench-check)
 no_match_is_fine := $(if $(TESTS),|| [ $$? = 5 ])
 
 .PHONY: test
@@ -144,7 +185,7 @@ test: setup ## run lint, the unit tests, the kernel tests in a VM per kernel, po
 lint: setup ## check the sources: sparse, checkpatch, ruff, mypy
 	@.ci/lint $(foreach series,$(KERNELS),$(call release,$(series)))
 
-unit_tests := $(wildcard tests/unit tests/pyctl tests/crash tests/bench)
+unit_tests := $(wildcard tests/unit tests/pyctl tests/crash tests/bench tests/demo)
 
 .PHONY: test-unit
 test-unit: setup ## run the tests that need no kernel
@@ -202,6 +243,7 @@ test-debug: setup ## run the kernel tests on a kernel with KASAN and lockdep, bu
 .PHONY: test-mistakes
 test-mistakes: setup ## show that each trap test fails with the mistake it is about (TRAPS="07 10" narrows it)
 	@$(PYTHON) -m tests.mistakes --kernel $(lastword $(KERNELS)) $(TRAPS)
+	@$(if $(TRAPS),,$(PYTHON) -m tests.mistakes --kernel $(lastword $(KERNELS)) --machine)
 
 build/crash/bin/%: tests/crash/%.c
 	@mkdir -p $(@D)
@@ -217,6 +259,13 @@ test-crash: setup ## cut the power under load and check what was acknowledged (C
 	@$(PYTHON) -m tests.crash run --kernel $(crash_kernel) $(if $(CUTS),--cuts $(CUTS)) \
 		$(if $(SEED),--seed $(SEED))
 
+.PHONY: test-boot
+test-boot: setup ## cut the power, and see sets start by themselves: by udev, and in an initramfs
+	@$(JUNIT) run --suite build --name boot --out build/junit/build-boot.xml -- \
+		$(MAKE) --no-print-directory build/module/$(crash_kernel)/kernel/dm-remap.ko KVER=$(crash_kernel)
+	@$(JUNIT) run --suite boot --name $(crash_kernel) --out build/junit/boot.xml -- \
+		$(PYTHON) -m tests.boot --kernel $(crash_kernel)
+
 .PHONY: vm
 vm: setup ## open a shell in a VM of the last of KERNELS, with the module loaded
 	@$(MAKE) --no-print-directory module KVER=$(call release,$(lastword $(KERNELS)))
@@ -229,6 +278,12 @@ demo: setup ## show a dying disk with and without dm-remap, in a VM (HOST=1: on 
 	@[ ! -e /lib/modules/$(demo_kernel)/build ] || \
 		$(MAKE) --no-print-directory module KVER=$(demo_kernel)
 	@$(PYTHON) -m tests.demo $(if $(HOST),--host $(if $(YES),--yes),--kernel $(demo_kernel))
+
+.PHONY: demo-health
+demo-health: setup ## show a region of a disk that gets slow, slower, and dies, and its data moved in time, in a VM
+	@[ ! -e /lib/modules/$(demo_kernel)/build ] || \
+		$(MAKE) --no-print-directory module KVER=$(demo_kernel)
+	@$(PYTHON) -m tests.demo.health --kernel $(demo_kernel)
 
 bench_programs := $(patsubst tests/bench/%.c,build/bench/bench-%,$(wildcard tests/bench/*.c))
 
@@ -263,5 +318,5 @@ bench-check: setup ## compare a short form of bench with tests/bench/baseline.js
 .PHONY: clean
 clean: ## remove what was built; the packages of make setup and build/venv stay
 	rm -rf build/module build/release build/bench build/bench*.json build/junit build/log build/lib build/temp.* build/bdist.*
-	rm -rf build/vm build/mistakes build/crash build/crash.json build/layout build/fuzz build/demo build/demo.json build/ruff
+	rm -rf build/vm build/mistakes build/crash build/crash.json build/layout build/fuzz build/demo build/demo.json build/demo-health.json build/ruff
 	rm -rf build/mypy *.egg-info kernel/dm-remap.ko
