@@ -185,7 +185,7 @@ test: setup ## run lint, the unit tests, the kernel tests in a VM per kernel, po
 lint: setup ## check the sources: sparse, checkpatch, ruff, mypy
 	@.ci/lint $(foreach series,$(KERNELS),$(call release,$(series)))
 
-unit_tests := $(wildcard tests/unit tests/pyctl tests/crash tests/bench tests/demo)
+unit_tests := $(wildcard tests/unit tests/pyctl tests/crash tests/bench tests/demo tests/vm)
 
 .PHONY: test-unit
 test-unit: setup ## run the tests that need no kernel
@@ -229,7 +229,7 @@ test-kernel: setup ## run the kernel tests in a VM for each of KERNELS
 		module=build/module/$$kver/kernel/dm-remap.ko; \
 		$(JUNIT) run --suite build --name $$kver --out build/junit/build-$$kver.xml -- \
 			$(MAKE) --no-print-directory $$module KVER=$$kver && \
-		$(PYTHON) -m tests.vm test --kernel $$kver $(if $(TESTS),-k '$(TESTS)' --allow-none) || \
+		$(PYTHON) -m tests.vm test --kernel $$kver --second-chance $(if $(TESTS),-k '$(TESTS)' --allow-none) || \
 			status=1; \
 	done; \
 	exit $$status

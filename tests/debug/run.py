@@ -19,7 +19,7 @@ SUITE = "debug"
 
 # KASAN keeps what was freed in quarantine, and everything takes several times as long.
 MEMORY = "4G"
-PATIENCE = 4
+SLOWNESS = 4
 GUEST_SECONDS = 3600
 HUNG_TASK_SECONDS = 180
 
@@ -112,7 +112,7 @@ def _run_group(kernel: Kernel, group: Group, expression: str) -> bool:
         timeout=GUEST_SECONDS,
         allow_none=bool(expression),
         hung_task_seconds=HUNG_TASK_SECONDS,
-        patience=PATIENCE,
+        slowness=SLOWNESS,
         append=group.append,
         check=group.check,
     )

@@ -12,10 +12,11 @@ import pytest
 from tests.kernel.lib.blockdev import NullBlk, ScsiDebug
 from tests.kernel.lib.kmsg import KernelLog, mark_test
 from tests.kernel.lib.remap import RemapDevice
-from tests.kernel.lib.retry import PATIENCE
+from tests.kernel.lib.retry import PATIENCE, SLOWNESS
 from tests.kernel.lib.setup import QUICK, SPARE_MB, Disks, QuickRemap, disks
 from tests.kernel.lib.under_load import UnderLoad
 from tests.kernel.lib.verify import VerifyingLoad
+from tests.vm.kernel_log import COMPLAINT
 
 # Its assertions say what they compared, as those of tests do.
 pytest.register_assert_rewrite("tests.kernel.lib.state_machine")
@@ -88,7 +89,7 @@ def kernel_log() -> Iterator[KernelLog]:
     yield log
     problems = log.problems()
     log.close()
-    assert not problems, "the kernel complained:\n" + "\n".join(problems)
+    assert not problems, f"{COMPLAINT}\n" + "\n".join(problems)
 
 
 @pytest.fixture(autouse=True)
@@ -144,7 +145,7 @@ def three() -> Iterator[Disks]:
 @pytest.fixture
 def share(request: pytest.FixtureRequest) -> float:
     """How much of a long test is done: less on old kernels, and where all takes much longer."""
-    return (1 if _takes_its_time(request.config) else 0.25) / PATIENCE
+    return (1 if _takes_its_time(request.config) else 0.25) / SLOWNESS
 
 
 @pytest.fixture

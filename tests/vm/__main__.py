@@ -1,6 +1,6 @@
 """Command line of the harness.
 
-python -m tests.vm test --kernel 6.12 [-k EXPRESSION] [-- PYTEST-ARGUMENTS]
+python -m tests.vm test --kernel 6.12 [-k EXPRESSION] [--second-chance] [-- PYTEST-ARGUMENTS]
 python -m tests.vm shell [--kernel 6.12]
 python -m tests.vm info
 
@@ -9,9 +9,10 @@ python -m tests.vm info
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from tests.vm import accel, interactive, kernels, paths, pytest_guest
+from tests.vm import accel, interactive, kernels, paths, pytest_guest, second_chance
 from tests.vm.errors import VMError
 
 
@@ -31,17 +32,23 @@ def _run(options: argparse.Namespace) -> int:
     kernel = kernels.find(options.kernel, root) if options.kernel else kernels.newest(root)
     if options.command == "shell":
         return interactive.run(kernel, smp=options.smp, memory=options.memory)
-    passed = pytest_guest.run(
-        kernel,
-        options.junit or paths.BUILD / "junit" / f"kernel-{kernel.series}.xml",
-        expression=options.expression,
-        pytest_args=options.pytest_args,
-        smp=options.smp,
-        memory=options.memory,
-        timeout=options.timeout,
-        allow_none=options.allow_none,
-        module=options.module,
-    )
+
+    def run(junit: Path, tests: Sequence[str]) -> bool:
+        return pytest_guest.run(
+            kernel,
+            junit,
+            tests=tests or [pytest_guest.TESTS],
+            expression="" if tests else options.expression,
+            pytest_args=options.pytest_args,
+            smp=options.smp,
+            memory=options.memory,
+            timeout=options.timeout,
+            allow_none=options.allow_none,
+            module=options.module,
+        )
+
+    junit = options.junit or paths.BUILD / "junit" / f"kernel-{kernel.series}.xml"
+    passed = second_chance.run(junit, run) if options.second_chance else run(junit, [])
     return 0 if passed else 1
 
 
@@ -62,6 +69,11 @@ def _parse() -> argparse.Namespace:
     test.add_argument("--module", type=Path, help="another module than the one that was built")
     test.add_argument("--junit", type=Path, help="where the JUnit file goes")
     test.add_argument("--timeout", type=float, default=3600, help="seconds for all tests together")
+    test.add_argument(
+        "--second-chance",
+        action="store_true",
+        help="run a few failed tests again (tests.vm.second_chance)",
+    )
     test.add_argument("--allow-none", action="store_true", help="no matching test is no failure")
     test.add_argument("pytest_args", nargs="*", help="more arguments for pytest, after --")
     return parser.parse_args()

@@ -14,6 +14,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
+# The element in the place of a failure that tests.vm.second_chance has forgiven.
+UNSTABLE = "unstable"
+
 
 def record(path: Path, suite: str, name: str, failure: str | None, seconds: float = 0) -> None:
     """Add a test case to a file, which may not exist yet; no failure text means passed."""
@@ -35,36 +38,52 @@ def _parse(path: Path) -> ElementTree.Element:
     return ElementTree.parse(path).getroot()  # noqa: S314 - we wrote the file
 
 
-def _outcome(case: ElementTree.Element) -> str:
-    if case.find("failure") is not None or case.find("error") is not None:
+def cases(path: Path) -> list[ElementTree.Element]:
+    """The cases of a file, which has none when it isn't there; ParseError when it is damaged."""
+    return list(_parse(path).iter("testcase")) if path.exists() else []
+
+
+def failures(case: ElementTree.Element) -> list[ElementTree.Element]:
+    """What says that a case failed."""
+    return [found for found in case if found.tag in ("failure", "error")]
+
+
+def outcome(case: ElementTree.Element) -> str:
+    """What came of a case: "passed", "failed", "skipped" or "unstable"."""
+    if failures(case):
         return "failed"
+    if case.find(UNSTABLE) is not None:
+        return "unstable"
     return "skipped" if case.find("skipped") is not None else "passed"
 
 
 def outcomes(path: Path) -> Iterator[tuple[str, str]]:
-    """Each case of a file: "passed", "failed" or "skipped", and its full name."""
+    """Each case of a file: what came of it, and its full name."""
     try:
-        cases = list(_parse(path).iter("testcase"))
+        found = list(_parse(path).iter("testcase"))
     except (ElementTree.ParseError, OSError) as error:
         yield "failed", f"{path} is not readable: {error}"
         return
-    for case in cases:
-        yield _outcome(case), f"{path.stem}: {case.get('classname')}.{case.get('name')}"
+    for case in found:
+        yield outcome(case), f"{path.stem}: {case.get('classname')}.{case.get('name')}"
 
 
 def _sum(paths: Sequence[Path], failed_steps: Sequence[str]) -> int:
     total: Counter[str] = Counter()
     for path in paths:
-        for outcome, name in outcomes(path):
-            total[outcome] += 1
-            if outcome == "failed":
+        for came, name in outcomes(path):
+            total[came] += 1
+            if came == "failed":
                 print(f"FAILED {name}")
+            elif came == "unstable":
+                print(f"UNSTABLE (failed once, passed when run again; to be mended) {name}")
     if failed_steps and not total["failed"]:
         # They failed before they could write down a single case.
         print(f"FAILED steps: {', '.join(failed_steps)}")
         total["failed"] = len(failed_steps)
-    if total["skipped"]:
-        print(f"{total['skipped']} skipped")
+    for came in ("skipped", "unstable"):
+        if total[came]:
+            print(f"{total[came]} {came}")
     print(f"{total['passed']} passed, {total['failed']} failed")
     return 0 if total["passed"] and not total["failed"] else 1
 

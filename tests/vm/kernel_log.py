@@ -5,6 +5,9 @@ import re
 # Each test writes this to /dev/kmsg when it starts, so that a dead guest's console names the last.
 TEST_MARK = "dm-remap test: "
 
+# What stands before the problems in the failure of a test.
+COMPLAINT = "the kernel complained:"
+
 _PROBLEM = re.compile(
     r"WARNING: |BUG: |kernel BUG at|Oops|general protection fault|UBSAN: |KASAN: |KCSAN: "
     r"|blocked for more than|soft lockup|hard LOCKUP|detected stall|self-detected"

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.vm import junit, paths
+from tests.vm import accel, junit, paths
 from tests.vm.errors import GuestLostError, VMError
 from tests.vm.kernel_log import find_problems, last_test
 from tests.vm.kernels import Kernel
@@ -20,6 +20,10 @@ TESTS = "tests/kernel"
 # comes after it in the same guest can be trusted, so the guest panics, and its console names the
 # task.
 HUNG_TASK_SECONDS = 60
+
+# How many times as long as under KVM to wait before something counts as hung in an emulated guest,
+# whose processors are threads that a busy host holds up.
+EMULATED_PATIENCE = 3
 
 # The exit statuses of pytest that need no word of ours: its own report tells about failed tests.
 _PASSED, _TESTS_FAILED, _NO_TESTS = 0, 1, 5
@@ -47,18 +51,18 @@ def run(
     allow_none: bool = False,
     module: Path | None = None,
     hung_task_seconds: int = HUNG_TASK_SECONDS,
-    patience: float = 1,
+    slowness: float = 1,
     append: str = "",
     check: Callable[[VM], list[str]] | None = None,
 ) -> bool:
     """Boot the kernel, run the tests with live output, write the JUnit file; was all well?
 
-    `patience` multiplies the time that a test may take. `check` is asked after the tests what is
-    wrong with the guest. `append` is for the kernel's command line.
+    `slowness` multiplies the time that a test may take, and divides what long ones do. `check` is
+    asked after the tests what is wrong with the guest. `append` is for the kernel's command line.
     """
     suite = suite or f"kernel-{kernel.series}"
     words = _pytest_words(suite, [*tests, *_narrow(expression), *pytest_args])
-    command = _guest_command(words, hung_task_seconds, patience)
+    command = _guest_command(words, hung_task_seconds, slowness)
     problems: list[str] = []
     status = _PASSED
     with tempfile.TemporaryDirectory(prefix="dm-remap-job.") as job:
@@ -105,13 +109,14 @@ def _pytest_words(suite: str, arguments: Sequence[str]) -> list[str]:
     return [*words, *arguments]
 
 
-def _guest_command(words: Sequence[str], hung_task_seconds: int, patience: float) -> str:
+def _guest_command(words: Sequence[str], hung_task_seconds: int, slowness: float) -> str:
     # Tests by random examples take the same ones every time there.
     ci = "CI=1 " if "CI" in os.environ else ""
+    patience = slowness * (EMULATED_PATIENCE if accel.choose() == "tcg" else 1)
     return (
         f"sysctl -q kernel.hung_task_timeout_secs={hung_task_seconds} kernel.hung_task_panic=1"
         f" && cd {shlex.quote(str(paths.PROJECT))}"
-        f" && {ci}DMR_PATIENCE={patience} exec {shlex.join(words)}"
+        f" && {ci}DMR_SLOWNESS={slowness} DMR_PATIENCE={patience} exec {shlex.join(words)}"
     )
 
 

@@ -43,7 +43,7 @@ def described() -> dict[str, Described]:
 
 
 def files() -> Iterator[Path]:
-    """All files that are there. Those of sets may go while they are listed, and their folders, too."""
+    """All files that are there. Those of sets, and their folders, may go while they are listed."""
     for root in (SYSFS, DEBUGFS, PARAMETERS):
         yield from (path for path in root.rglob("*") if path.is_file())
 

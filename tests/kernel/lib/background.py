@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Self
 
 from tests.kernel.lib.blockdev import BlockDevice
+from tests.kernel.lib.retry import PATIENCE
 
 
 class Background:
@@ -34,6 +35,7 @@ class Background:
 
     def join(self, timeout: float = 60) -> None:
         """Wait for its end."""
+        timeout *= PATIENCE
         self._thread.join(timeout)
         assert not self.running(), f"no end after {timeout} s"
         error, self._error = self._error, None

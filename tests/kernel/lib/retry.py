@@ -5,7 +5,11 @@ import threading
 import time
 from collections.abc import Callable
 
-# How much longer than usual to wait before something counts as hung: a kernel with checks is slow.
+# How many times as long as usual a kernel takes: one with checks is slow.
+SLOWNESS = float(os.environ.get("DMR_SLOWNESS", "1"))
+
+# How many times as long as usual to wait before something counts as hung: an emulated guest stands
+# still for seconds at times.
 PATIENCE = float(os.environ.get("DMR_PATIENCE", "1"))
 
 

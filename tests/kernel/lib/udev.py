@@ -54,7 +54,8 @@ class Udev:
 
     def settle(self) -> None:
         """Wait until udev has nothing to do; what it has started may go on."""
-        run("udevadm", "settle", f"--timeout={SECONDS * PATIENCE:.0f}", timeout=2 * SECONDS)
+        seconds = SECONDS * PATIENCE
+        run("udevadm", "settle", f"--timeout={seconds:.0f}", timeout=2 * seconds)
 
     def properties(self, device: object) -> dict[str, str]:
         """What udev knows of a device."""

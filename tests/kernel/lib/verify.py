@@ -29,7 +29,7 @@ from typing import Any, Self
 
 from tests.kernel.lib.blockdev import SECTOR, BlockDevice
 from tests.kernel.lib.directio import DirectFile
-from tests.kernel.lib.retry import PATIENCE, wait_until
+from tests.kernel.lib.retry import PATIENCE, SLOWNESS, wait_until
 
 # What a user is promised is less than a second. An emulated guest on a busy host stands still for
 # longer than that all by itself, so this only tells a pause from an operation that blocks I/O for
@@ -220,7 +220,7 @@ class VerifyingLoad:
     ) -> None:
         self._device = device
         self._flush = flush
-        self._limit = pause * PATIENCE
+        self._limit = pause * SLOWNESS
         self._least = least
         self._may_fail: set[int] = set()
         self._figures: Figures | None = None
