@@ -1,6 +1,6 @@
 #!/bin/bash
 # Install everything that building and testing need: Debian packages, a Python environment in
-# build/venv, this project in it, checkpatch, and Prometheus. Quick when there is nothing to do.
+# build/venv, this project in it, checkpatch, Prometheus and its Alertmanager, and snmpd. Quick when there is nothing to do.
 #
 # packaging/setup.sh [debug]: with "debug" also what building the debug kernel needs.
 
@@ -11,6 +11,7 @@ readonly log=build/log/setup.log
 readonly venv=build/venv
 readonly checkpatch=build/checkpatch
 readonly prometheus=build/prometheus
+readonly snmp=build/snmp
 readonly source_tarball=/usr/src/linux-source-6.12.tar.xz
 
 readonly packages=(
@@ -24,13 +25,15 @@ readonly packages=(
 	python3-venv python3-dev python3-bpfcc libdevmapper-dev
 	# the daemon's unit is checked
 	systemd
+	# snmpwalk and others, and what snmpd and snmptrapd need
+	snmp smitools libnetsnmptrapd40
 	# lint and fuzzing
 	clang libclang-rt-dev llvm sparse linux-source-6.12
 	# the layout of structures
 	dwarves
 )
 readonly programs=(gcc make patch sysctl mkfs.ext4 qemu-system-x86_64 busybox modprobe zstd dmsetup fio ddrescue clang
-	udevadm llvm-symbolizer sparse pahole systemd-analyze)
+	udevadm llvm-symbolizer sparse pahole systemd-analyze smilint snmpwalk)
 # what a kernel is compiled with
 readonly debug_packages=(bc bison flex libelf-dev libssl-dev)
 
@@ -132,14 +135,20 @@ extract_checkpatch() {
 		"$scripts/checkpatch.pl" "$scripts/spelling.txt" "$scripts/const_structs.checkpatch"
 }
 
-# The programs alone: the package would start a service, and wants much that is not needed here.
-extract_prometheus() {
-	local folder
+# extract FOLDER PACKAGE...: the programs of packages that would start services, and in share/ what
+# Alertmanager wants to find in /usr/share.
+extract() {
+	local target=$1 folder
+	shift
 	folder=$(mktemp -d)
-	step "unpacking Prometheus" bash -c "cd '$folder' && apt-get -o APT::Sandbox::User=root download prometheus && \
-		dpkg-deb -x prometheus_*.deb ."
-	mkdir -p "$prometheus"
-	mv "$folder"/usr/bin/prom* "$prometheus"
+	step "unpacking $*" bash -c "cd '$folder' && apt-get -o APT::Sandbox::User=root download $* && \
+		for package in *.deb; do dpkg-deb -x \"\$package\" . || exit; done"
+	mkdir -p "$target"
+	find "$folder" -path '*/usr/*bin/*' -type f -exec mv -t "$target" {} +
+	if [ -d "$folder/usr/share/prometheus/alertmanager" ]; then
+		mkdir -p "$target/share/prometheus"
+		cp -r "$folder/usr/share/prometheus/alertmanager" "$target/share/prometheus"
+	fi
 	rm -rf "$folder"
 }
 
@@ -163,7 +172,9 @@ if ! stamped venv "$python" || ! "$venv/bin/python" -c 'import pytest' 2>/dev/nu
 fi
 
 [ -f "$checkpatch/checkpatch.pl" ] || extract_checkpatch
-[ -x "$prometheus/promtool" ] || extract_prometheus
+[ -x "$prometheus/promtool" ] && [ -d "$prometheus/share" ] ||
+	extract "$prometheus" prometheus prometheus-alertmanager
+[ -x "$snmp/snmptrapd" ] || extract "$snmp" snmpd snmptrapd
 
 if [ -f pyproject.toml ]; then
 	project=$(project_fingerprint)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -20,6 +21,9 @@ from pyctl.daemon.runner import Courier, Runner
 from pyctl.daemon.settings import Settings, load_settings
 from pyctl.daemon.source import StatusSource
 from pyctl.errors import PyctlError
+
+if TYPE_CHECKING:
+    from pyctl.daemon.senders import Sender
 
 __all__ = ["PACE", "Daemon", "Loaded"]
 
@@ -52,6 +56,7 @@ class Loaded:
         policy = parse_policy(text, str(file))
         # a password that can't be read is found out now
         settings.senders()
+        settings.collector_headers()
         tokens = load_tokens(settings.api.tokens)
         return cls(settings, policy, file, hashlib.sha256(text).hexdigest(), tokens)
 
@@ -86,6 +91,8 @@ class Daemon:
         self.ending = asyncio.Event()
         self._looked = float("-inf")
         self.access = Access(loaded.tokens)
+        # channels that are not in the settings' list: faces.py
+        self.more_senders: Mapping[str, Sender] = {}
         # what is tried again and again; "" if nothing is
         self.trouble = ""
         metrics.watch(self)
@@ -150,14 +157,14 @@ class Daemon:
 
     def _use(self, loaded: Loaded) -> None:
         settings = loaded.settings
-        senders, routes = settings.senders(), settings.routes()
+        senders, routes = {**settings.senders(), **self.more_senders}, settings.routes()
         self.core.use(loaded.policy)
         self.core.alerts.senders, self.core.alerts.routes = senders, routes
         self.runner.at_once = settings.actions_at_once
         self.source.read_every = settings.read_every
         self.access.tokens = loaded.tokens
-        for name, old in (("state", self.loaded.settings.state), ("api", self.loaded.settings.api)):
-            if getattr(settings, name) != old:
+        for name in ("state", "api", "snmp", "otel"):
+            if getattr(settings, name) != getattr(self.loaded.settings, name):
                 log.warning("this needs a restart", setting=name)
         self.loaded = loaded
 

@@ -16,6 +16,7 @@ from pyctl.daemon.api.app import Service, make_app
 from pyctl.daemon.api.server import Servers
 from pyctl.daemon.audit import Audit
 from pyctl.daemon.core import Core
+from pyctl.daemon.faces import Faces
 from pyctl.daemon.metrics import Metrics
 from pyctl.daemon.process import PACE, Daemon, Loaded
 from pyctl.daemon.source import Kernel, StatusSource
@@ -56,6 +57,9 @@ async def serve(
         source.restore(core.store.seen())
         notify = sdnotify.SystemdNotifier().notify
         daemon = Daemon(loaded, path, source, core, notify, metrics, pace)
+        faces = Faces(loaded.settings, daemon)
+        daemon.more_senders = faces.senders
+        core.alerts.senders = {**core.alerts.senders, **faces.senders}
         servers = Servers(
             loaded.settings.api,
             make_app(
@@ -68,9 +72,11 @@ async def serve(
             loop.add_signal_handler(number, daemon.ending.set)
         loop.add_signal_handler(signal.SIGHUP, daemon.reload)
         servers.start()
+        faces.start()
         try:
             await daemon.run()
         finally:
+            await faces.stop()
             await servers.stop()
 
 

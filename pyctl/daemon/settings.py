@@ -21,8 +21,11 @@ from pyctl.errors import PyctlError, RefusedError, from_os_error
 __all__ = [
     "DEFAULT_FILE",
     "POLICIES",
+    "SNMP_CHANNEL",
     "Api",
+    "Otel",
     "Settings",
+    "Snmp",
     "Tcp",
     "load_settings",
     "parse_settings",
@@ -126,6 +129,8 @@ else:
     Channel = alternatives("channel", (JournalChannel, MailChannel, WebhookChannel))
 
 _JOURNAL = "journal"
+# Traps, if there is an SNMP agent.
+SNMP_CHANNEL = "snmp"
 
 
 class Told(Part):
@@ -178,6 +183,21 @@ class Api(Part):
     per_second: Annotated[int, Field(ge=1, le=10_000)] = 50
 
 
+class Snmp(Part):
+    """An SNMP agent: where it listens for those that show something through it (AgentX)."""
+
+    master: AbsolutePath = "/var/agentx/master"
+
+
+class Otel(Part):
+    """An OpenTelemetry collector: OTLP over HTTP; `token_file` as that of a web hook."""
+
+    url: Annotated[str, AfterValidator(_url)] = "http://127.0.0.1:4318/v1/metrics"
+    token_file: AbsolutePath | None = None
+    every: Duration = 60
+    timeout: Duration = 10
+
+
 class Settings(Part):
     """What the file says; without a file, all of it has its default."""
 
@@ -189,6 +209,8 @@ class Settings(Part):
     channels: dict[str, Channel] = Field(default_factory=dict)
     alerts: Alerting = Alerting()
     api: Api = Api()
+    snmp: Snmp | None = None
+    otel: Otel | None = None
 
     def policy_file(self) -> Path:
         """The policy to use. Raises RefusedError if none is named and none is installed."""
@@ -205,6 +227,10 @@ class Settings(Part):
         """The ways to people, by name. Raises PyctlError if a password cannot be read."""
         ways = {name: _sender(channel) for name, channel in self.channels.items()}
         return MappingProxyType({_JOURNAL: Journal(), **ways})
+
+    def collector_headers(self) -> Mapping[str, str]:
+        """What a request to the collector carries. Raises PyctlError if its token can't be read."""
+        return _bearer(self.otel.token_file if self.otel else None)
 
     def routes(self) -> Routes:
         """Who is told of what."""
@@ -245,7 +271,13 @@ def parse_settings(data: bytes, file: str) -> Settings:
 
 # What no single part can know: levels name channels that are there, in an order that makes sense.
 def _problems(settings: Settings) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
-    known = [_JOURNAL, *settings.channels]
+    known = [_JOURNAL, *settings.channels, *([SNMP_CHANNEL] if settings.snmp else ())]
+    if settings.snmp and SNMP_CHANNEL in settings.channels:
+        yield (
+            ("channels", SNMP_CHANNEL),
+            f"{SNMP_CHANNEL!r} is the channel of traps",
+            "Give this one another name.",
+        )
     for severity in _SEVERITIES:
         before = -1
         for number, told in enumerate(getattr(settings.alerts, severity)):
@@ -282,9 +314,7 @@ def _sender(channel: Channel) -> Sender:
                 timeout=mail.timeout,
             )
         case WebhookChannel(way=hook):
-            token = _secret(hook.token_file)
-            headers = {"Authorization": f"Bearer {token}"} if token else {}
-            return Webhook(hook.url, headers, hook.timeout)
+            return Webhook(hook.url, _bearer(hook.token_file), hook.timeout)
 
 
 def read_private(path: str) -> str:
@@ -312,3 +342,8 @@ def _secret(path: str | None) -> str:
     if not text or not text.isprintable():
         raise PyctlError(f"{path} has no password in a single line.")
     return text
+
+
+def _bearer(path: str | None) -> dict[str, str]:
+    token = _secret(path)
+    return {"Authorization": f"Bearer {token}"} if token else {}

@@ -1,24 +1,18 @@
 """The alert rules: each fires, and has a near miss. They and the dashboard in a real Prometheus."""
 
-import http.client
 import json
 import re
 import subprocess
-from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import urlencode
 
 import pytest
 from ruamel.yaml import YAML
 
 from pyctl.daemon.dashboard import dashboard, expressions
 from pyctl.daemon.metrics import METRICS
-from tests.pyctl.daemon.running import until
-from tests.pyctl.daemon.test_api import TOKENS, free_port, served
+from tests.pyctl.daemon.prometheus import PROGRAMS, RULES, scraping
+from tests.pyctl.daemon.running import ROOT, until
+from tests.pyctl.daemon.test_api import served
 
-ROOT = Path(__file__).resolve().parents[3]
-PROGRAMS = ROOT / "build/prometheus"
-RULES = ROOT / "packaging/prometheus/dm-remap.rules.yaml"
 DASHBOARD = ROOT / "packaging/grafana/dm-remap.json"
 ALERTS = {rule["alert"]: rule for rule in YAML(typ="safe").load(RULES)["groups"][0]["rules"]}
 OF_DEVICE = 'instance="i", device="srv", set="u"'
@@ -158,69 +152,13 @@ def test_promtool_finds_nothing_wrong():
     assert (status, f"{len(ALERTS)} rules found" in said) == (0, True), said
 
 
-@dataclass
-class Prometheus:
-    """A real one, that scrapes a daemon with a token."""
-
-    port: int
-
-    def ask(self, path):
-        """The data of an answer; None while it is not up yet."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        try:
-            connection.request("GET", path)
-            return json.loads(connection.getresponse().read())["data"]
-        except (OSError, ValueError, KeyError):
-            return None
-        finally:
-            connection.close()
-
-    def query(self, expression):
-        """The samples of an expression. Fails if it is none."""
-        found = self.ask(f"/api/v1/query?{urlencode({'query': expression})}")
-        assert found is not None, expression
-        return found["result"]
-
-    def rules(self):
-        """The rules, when all were evaluated."""
-        found = (self.ask("/api/v1/rules") or {"groups": []})["groups"]
-        rows = [rule for group in found for rule in group["rules"]]
-        return rows if rows and all(one["health"] != "unknown" for one in rows) else None
-
-
 @pytest.fixture(scope="module")
 def scraped(tmp_path_factory):
     """A daemon, and a Prometheus that has scraped it several times."""
-    place = tmp_path_factory.mktemp("prometheus")
-    port = free_port()
     with served() as own:
         own.raise_alert()
-        (place / "token").write_text(TOKENS["viewer"])
-        (place / "prometheus.yaml").write_text(
-            "global: {scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 500ms}\n"
-            f"rule_files: [{RULES}]\n"
-            "scrape_configs:\n"
-            "  - job_name: dm-remap\n"
-            f"    authorization: {{credentials_file: {place}/token}}\n"
-            f"    static_configs: [{{targets: ['127.0.0.1:{own.port}']}}]\n"
-        )
-        process = subprocess.Popen(
-            [
-                PROGRAMS / "prometheus",
-                f"--config.file={place}/prometheus.yaml",
-                f"--storage.tsdb.path={place}/data",
-                f"--web.listen-address=127.0.0.1:{port}",
-                "--log.level=error",
-            ]
-        )
-        made = Prometheus(port)
-        try:
-            until(lambda: made.ask("/api/v1/query?query=1"), "Prometheus")
-            until(lambda: made.query("count_over_time(dm_remap_up[1h]) > 3"), "some scrapes")
+        with scraping(own, tmp_path_factory.mktemp("prometheus")) as made:
             yield own, made
-        finally:
-            process.terminate()
-            process.wait()
 
 
 def test_a_real_prometheus_evaluates_every_rule_and_one_fires(scraped):
