@@ -140,7 +140,9 @@ install-boot: ## install only the udev rules, systemd units and initramfs script
 .PHONY: install-daemon
 install-daemon:
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/dm-remap/policy packaging/policy/default.yaml
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/dm-remap/prometheus packaging/prometheus/dm-remap.rules.yaml
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/dm-remap/prometheus packaging/prometheus/dm-remap.rules.yaml \
+		packaging/prometheus/alertmanager.example.yaml
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/dm-remap/snmp packaging/snmp/DM-REMAP-MIB.txt
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/dm-remap/grafana packaging/grafana/dm-remap.json
 	install -D -m 644 -t $(UNITS) packaging/systemd/dm-remapd.service
 	$(reload_boot)
@@ -260,7 +262,7 @@ test-crash: setup ## cut the power under load and check what was acknowledged (C
 		$(if $(SEED),--seed $(SEED))
 
 .PHONY: test-boot
-test-boot: setup ## cut the power, and see sets start by themselves: by udev, and in an initramfs
+test-boot: setup ## cut the power, and see sets start by themselves, by udev and in an initramfs; and the daemon by systemd
 	@$(JUNIT) run --suite build --name boot --out build/junit/build-boot.xml -- \
 		$(MAKE) --no-print-directory build/module/$(crash_kernel)/kernel/dm-remap.ko KVER=$(crash_kernel)
 	@$(JUNIT) run --suite boot --name $(crash_kernel) --out build/junit/boot.xml -- \

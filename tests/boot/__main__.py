@@ -2,7 +2,7 @@
 
 A guest writes to a file system on a dm-remap device until its power is cut. The next one must start
 the set by itself: from udev's rules, and from the script in an initramfs. All that was synced must
-be there.
+be there. In the last one, systemd starts the daemon.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.boot import scenes
+from tests.boot import scenes, service
 from tests.boot.power import LoggedDisk, cut
 from tests.vm import kernels
 from tests.vm.errors import VMError
@@ -44,6 +44,7 @@ def main() -> int:
             print(scenes.start_in_an_initramfs(kernel, disks, job), flush=True)
             print(scenes.start_by_udev(kernel, disks, job, systemd=True), flush=True)
             print(scenes.start_by_udev(kernel, disks, job, systemd=False), flush=True)
+            print(service.served_by_systemd(kernel, Path(folder)), flush=True)
         except (VMError, scenes.SceneError) as error:
             print(f"failed on {kernel.release}: {error}", file=sys.stderr)
             return 1

@@ -108,6 +108,15 @@ def test_a_file_that_was_named_must_be_there(tmp_path):
             "{api: {listen: {certificate: /c}}}",
             "certificate and key belong together",
         ),
+        ("{snmp: {master: agentx}}", "'agentx' is no absolute path"),
+        ("{otel: {url: 'collector:4318'}}", "'collector:4318' is no URL of a web server"),
+        ("{otel: {every: 60}}", "60 has no unit"),
+        (
+            "{snmp: {}, channels: {snmp: {journal: {}}}}",
+            "'snmp' is the channel of traps. Give this one another name.",
+        ),
+        # without an agent there is no such channel
+        ("{alerts: {info: [{channels: [snmp]}]}}", "there is no channel 'snmp'"),
         (
             "{alerts: {info: [{channels: [jurnal]}]}}",
             "d.yaml:1:30: there is no channel 'jurnal'. Did you mean journal?",
@@ -161,3 +170,15 @@ def test_ways_in():
     assert Settings().api.socket == str(SOCKET)
     # nobody is let in from outside unless that is said
     assert Settings().api.listen is None
+
+
+def test_other_faces(password):
+    text = "{snmp: {}, otel: {token-file: PW, every: 30s}, alerts: {info: [{channels: [snmp]}]}}"
+    made = parse(text.replace("PW", str(password)))
+    assert made.snmp.master == "/var/agentx/master"
+    assert (made.otel.url, made.otel.every) == ("http://127.0.0.1:4318/v1/metrics", 30)
+    assert made.collector_headers() == {"Authorization": "Bearer secret"}
+    password.chmod(0o644)
+    with pytest.raises(RefusedError, match="Others than its owner"):
+        made.collector_headers()
+    assert (Settings().snmp, Settings().otel, Settings().collector_headers()) == (None, None, {})

@@ -1,5 +1,6 @@
 """What systemd and the shell are given."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 UNIT = ROOT / "packaging/systemd/dm-remapd.service"
+# Of 100; without its limits it is 96.
+MOST = 35
 PROGRAM = Path(sys.executable).with_name("dm-remapd")
 
 
@@ -37,6 +40,40 @@ def test_systemd_understands_the_unit(unit):
     assert analyze(unit()) == (0, "")
     # it would say so if it did not
     assert "Unknown key 'WatchdogSek'" in analyze(unit("WatchdogSek=1"))[1]
+
+
+def exposure(path, most):
+    """Does systemd find it no more exposed than that, of 100? And what it says."""
+    done = subprocess.run(
+        [
+            *("/usr/bin/systemd-analyze", "security", "--offline=true", "--no-pager"),
+            *(f"--threshold={most}", str(path)),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode == 0, done.stdout + done.stderr
+
+
+def test_little_is_within_reach_of_the_unit(unit):
+    """Root with CAP_SYS_ADMIN, disks and a network is far from nothing."""
+    good, said = exposure(unit(), MOST)
+    assert good, said
+    # it would say so if a limit went
+    path = unit()
+    path.write_text(re.sub("(?m)^SystemCallFilter=.*", "", path.read_text()))
+    assert not exposure(path, MOST)[0]
+
+
+def test_what_the_unit_must_leave_open():
+    """Sockets of all kinds that the daemon has, disks, and /sys, which has their settings."""
+    keys = dict(line.split("=", 1) for line in UNIT.read_text().splitlines() if "=" in line)
+    families = keys["RestrictAddressFamilies"].split()
+    assert sorted(families) == ["AF_INET", "AF_INET6", "AF_NETLINK", "AF_UNIX"]
+    assert "CAP_SYS_ADMIN" in keys["CapabilityBoundingSet"].split()
+    allowed = [line for line in UNIT.read_text().splitlines() if line.startswith("DeviceAllow=")]
+    assert allowed == ["DeviceAllow=char-misc rw", "DeviceAllow=block-* rw"]
+    assert not {"PrivateDevices", "ProtectKernelTunables", "PrivateIPC"} & set(keys)
 
 
 def test_the_unit_belongs_to_the_program():
