@@ -1,8 +1,9 @@
-"""What a daemon with many devices costs: python -m tests.pyctl.daemon.measuring [--devices 150]
+"""What a daemon with many devices costs: python -m tests.pyctl.daemon.measuring [--faces]
 
 CPU time in percent of one processor, and memory (RSS and PSS, in MiB) of the process: when nothing
 happens, and with an error on each device three times a second. The devices are files that answer
-at once, as those of the tests; the policy is the shipped one.
+at once, as those of the tests; the policy is the shipped one. With --faces it looks for an SNMP
+agent and a collector, too, which are not there.
 """
 
 import argparse
@@ -45,6 +46,7 @@ def main():
     parser = argparse.ArgumentParser(prog="python -m tests.pyctl.daemon.measuring")
     parser.add_argument("--devices", type=int, default=150)
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--faces", action="store_true")
     options = parser.parse_args()
     box = Box()
     with folder() as name:
@@ -53,7 +55,8 @@ def main():
             (ROOT / "packaging/policy/default.yaml").read_bytes()
         )
         settings = daemon.folder / "daemon.yaml"
-        settings.write_text(settings.read_text().replace("read-every: 1s", "read-every: 1m"))
+        text = settings.read_text().replace("read-every: 1s", "read-every: 1m")
+        settings.write_text(text + "snmp: {}\notel: {}\n" * options.faces)
         names = [f"d{number}" for number in range(options.devices)]
         for number, one in enumerate(names):
             daemon.machine.put(one, a_device(number))
