@@ -103,7 +103,7 @@ def _table(table: Table) -> Iterator[str]:
     names = [f"dmRemap{one.name}" for one in table.index]
     if table.implied:
         names[-1] = f"IMPLIED {names[-1]}"
-    fields = ",\n".join(f"    dmRemap{one.name} {_plain(one.syntax)}" for one in shown)
+    fields = ",\n".join(f"    dmRemap{one.name} {one.syntax.value}" for one in shown)
     yield (
         f"dmRemap{table.name}Table OBJECT-TYPE\n"
         f"    SYNTAX SEQUENCE OF {entry}\n    MAX-ACCESS not-accessible\n    STATUS current\n"
@@ -119,11 +119,6 @@ def _table(table: Table) -> Iterator[str]:
     for one in shown:
         access = "not-accessible" if one in own else "read-only"
         yield _object(one, f"dmRemap{table.name}Entry", access)
-
-
-# As a row has it: without its range.
-def _plain(syntax: Syntax) -> str:
-    return syntax.value
 
 
 def _object(one: Column, parent: str, access: str) -> str:
