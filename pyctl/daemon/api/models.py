@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from pyctl.daemon.actions import Intent, State
-from pyctl.daemon.api.access import Role
 from pyctl.daemon.alerts import Alert, AlertState, Mute
+from pyctl.daemon.api.access import Role
 from pyctl.daemon.diskmap import Cell, Found, cell_size, cells
 from pyctl.daemon.events import Action, Event, Kind
 from pyctl.daemon.policy.engine import Decision

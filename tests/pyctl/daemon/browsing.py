@@ -19,7 +19,7 @@ FLAGS = (
 )
 WIDTHS = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 375, "height": 740}}
 # Milliseconds; an emulated, busy machine is slow.
-PATIENCE = 8_000
+PATIENCE = 60_000
 
 
 @contextlib.contextmanager
@@ -108,7 +108,7 @@ class Visit:
 
 @contextlib.contextmanager
 def visiting(browser, own, width="desktop", *, errors=(), **options):
-    """A visit, in which nothing may be complained of but texts that have one of `errors` in them."""
+    """A visit, in which the browser complains of nothing, but of what has one of `errors` in it."""
     context = browser.new_context(viewport=WIDTHS[width], **options)
     try:
         visit = Visit(context, f"http://127.0.0.1:{own.port}")

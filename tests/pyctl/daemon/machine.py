@@ -72,7 +72,7 @@ def scan_line(**changed):
 
 def region_line(spare, sector, counts):
     """What the scan says of a region."""
-    words = "health errors retries slow marginal blanks usual_us".split()
+    words = ["health", "errors", "retries", "slow", "marginal", "blanks", "usual_us"]
     values = {**dict.fromkeys(words, 0), "health": 100, **counts}
     return f"{spare} {sector} " + " ".join(f"{key}={value}" for key, value in values.items())
 

@@ -319,7 +319,8 @@ def test_the_map_of_a_device(own):
     assert (one["device"], one["sectors"], one["cell_sectors"]) == ("srv", 8192, 2048)
     scan = {key: one["scan"][key] for key in ("state", "pattern", "percent", "left", "last")}
     assert list(scan.values()) == ["running", "random", 40, 9, 5]
-    zero = dict.fromkeys("errors retries slow marginal blanks usual_us remapped lost".split(), 0)
+    names = ("errors", "retries", "slow", "marginal", "blanks", "usual_us", "remapped", "lost")
+    zero = dict.fromkeys(names, 0)
     zero = {"sectors": 2048, "health": 100, **zero}
     assert one["cells"] == [
         {**zero, "sector": 0, "remapped": 8},

@@ -15,7 +15,7 @@ from tests.pyctl.daemon.machine import HELP, Machine, a_device
 
 
 def region(sector, **changed):
-    zero = dict.fromkeys("errors retries slow marginal blanks usual_us".split(), 0)
+    zero = dict.fromkeys(["errors", "retries", "slow", "marginal", "blanks", "usual_us"], 0)
     return Region(**{"spare": None, "sector": sector, "health": 100, **zero, **changed})
 
 
