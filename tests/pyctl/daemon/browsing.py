@@ -48,7 +48,7 @@ class Visit:
 
     # That a connection broke is told there, too; whether that may be is the test's matter.
     def _said(self, message):
-        if message.type in ("error", "warning"):
+        if message.type == "error":
             self.errors.append(message.text)
 
     def open(self, path="/"):

@@ -2,12 +2,13 @@
 
 import re
 import time
+import tomllib
 
 import pytest
 
 from tests.pyctl.daemon.browsing import WIDTHS, browsing, visiting
 from tests.pyctl.daemon.machine import a_device
-from tests.pyctl.daemon.running import until
+from tests.pyctl.daemon.running import ROOT, until
 from tests.pyctl.daemon.test_api import TOKENS, served
 
 HOSTILE = "<img src=x onerror=document.title='owned'>"
@@ -100,6 +101,20 @@ def test_all_that_the_page_names_is_served(daemon):
         if name.endswith(".js"):
             names += [f"/web/{one}" for one in re.findall(r'from "\./([^"]+)"', body.decode())]
     assert len(seen) > 10
+
+
+def test_an_installed_daemon_has_all_of_them():
+    setup = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert "pyctl.daemon.web" in setup["packages"]
+    patterns = setup["package-data"]["pyctl.daemon.web"]
+    files = [one for one in (ROOT / "pyctl/daemon/web").iterdir() if one.is_file()]
+    left_out = [
+        one.name
+        for one in files
+        if one.suffix != ".py" and not any(one.match(pattern) for pattern in patterns)
+    ]
+    assert len(files) > 10
+    assert left_out == []
 
 
 @pytest.mark.parametrize("width", WIDTHS)

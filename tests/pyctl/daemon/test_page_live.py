@@ -1,8 +1,11 @@
 """The page while something happens: the disk map, events, orders, and a daemon that goes away."""
 
+import itertools
+
 import pytest
 
 from tests.pyctl.daemon.browsing import WIDTHS, browsing, visiting
+from tests.pyctl.daemon.machine import a_device
 from tests.pyctl.daemon.policy.making import rule
 from tests.pyctl.daemon.running import until
 from tests.pyctl.daemon.test_api import served
@@ -26,24 +29,44 @@ def own():
         yield one
 
 
+@pytest.fixture(scope="module")
+def shared():
+    """A daemon for tests that only look at a device of their own."""
+    with served() as one:
+        yield one
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def name(shared):
+    """A device of the shared daemon, of this test alone."""
+    number = next(_numbers)
+    name = f"set-{number}"
+    shared.machine.put(name, a_device(number))
+    until(lambda: shared.seen().get(name), "the look")
+    return name
+
+
 def show(visit, kind):
     visit.page.locator(f"input[name=map-kind][value={kind}]").check()
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_the_map_shows_what_the_interface_says(browser, own, width):
-    own.machine.change(
-        "srv",
+def test_the_map_shows_what_the_interface_says(browser, shared, name, width):
+    shared.machine.change(
+        name,
         regions=[
             ["-", 0, {"errors": 30, "health": 60}],
             ["-", 4096, {"slow": 120, "marginal": 2, "retries": 1, "usual_us": 900}],
         ],
         entries=[[2048, 8, "remap"], [4096, 512, "remap"], [6144, 1500, "remap"], [16, 8, "lost"]],
     )
-    with visiting(browser, own, width) as visit:
-        visit.log_in("viewer").connected()
+    with visiting(browser, shared, width) as visit:
+        visit.log_in("viewer", f"/#/set/{name}").connected()
         visit.wait("#map .cell[data-level='2']")
-        told = own.client.get("/v1/devices/srv/map", cells=480)
+        told = shared.client.get(f"/v1/devices/{name}/map", cells=480)
         assert (told["sectors"], told["cell_sectors"]) == (8192, 2048)
         found = {one["sector"] // 2048: one for one in told["cells"]}
         shown = {}
@@ -66,17 +89,17 @@ def test_the_map_shows_what_the_interface_says(browser, own, width):
         assert "a read usually takes 900 µs" in visit.page.evaluate(CELLS)[2][1]
 
 
-def test_the_map_by_hand_and_by_keyboard(browser, own):
-    own.machine.change("srv", regions=[["-", 4096, {"errors": 7}]])
-    with visiting(browser, own, "phone", has_touch=True) as visit:
-        visit.log_in("viewer").connected()
+def test_the_map_by_hand_and_by_keyboard(browser, shared, name):
+    shared.machine.change(name, regions=[["-", 4096, {"errors": 7}]])
+    with visiting(browser, shared, "phone", has_touch=True) as visit:
+        visit.log_in("viewer", f"/#/set/{name}").connected()
         visit.wait("#map .cell[data-level='1']")
         visit.page.locator("#map .cell").nth(2).tap()
         visit.has_text("#map-details", "7 unreadable blocks")
         visit.page.locator("#map .cell").nth(0).hover()
         visit.has_text("#map-details", "Sectors 0 to 2,047: nothing to tell")
-    with visiting(browser, own) as visit:
-        visit.log_in("viewer").connected()
+    with visiting(browser, shared) as visit:
+        visit.log_in("viewer", f"/#/set/{name}").connected()
         visit.wait("#map .cell[data-level='1']")
         # one stop for the whole map, then arrows
         assert visit.page.locator("#map .cell[tabindex='0']").count() == 1
@@ -98,32 +121,34 @@ def test_the_map_by_hand_and_by_keyboard(browser, own):
         visit.has_text("#map-details", "7 unreadable blocks")
         assert visit.page.locator("#map [aria-selected=true]").count() == 1
         # what comes while somebody is there does not take the focus away
-        own.machine.change("srv", regions=[["-", 4096, {"errors": 70}]], lost=1)
+        shared.machine.change(name, regions=[["-", 4096, {"errors": 70}]], lost=1)
         visit.wait("#map .cell[data-level='2']")
         assert visit.page.evaluate("() => Number(document.activeElement.dataset.cell)") == 2
 
 
-def test_a_map_of_a_device_that_does_not_answer(browser, own):
-    with visiting(browser, own, errors=["409"]) as visit:
-        visit.log_in("viewer").connected()
+def test_a_map_of_a_device_that_does_not_answer(browser, shared, name):
+    with visiting(browser, shared, errors=["409"]) as visit:
+        visit.log_in("viewer", f"/#/set/{name}").connected()
         visit.wait("#map .cell")
-        own.machine.change("srv", broken=["list"])
+        shared.machine.change(name, broken=["list"])
         visit.has_text("#map-about", "cannot be asked")
         assert visit.page.locator("#map .cell").count() == 0
-        own.machine.change("srv", broken=[])
+        shared.machine.change(name, broken=[])
         visit.wait("#map .cell")
 
 
-def test_an_event_is_shown_as_it_happens(browser, own):
-    with visiting(browser, own) as visit:
-        visit.log_in("viewer").connected()
+def test_an_event_is_shown_as_it_happens(browser, shared, name):
+    with visiting(browser, shared) as visit:
+        visit.log_in("viewer", f"/#/set/{name}").connected()
         visit.has_text("#set-state", "All is well.")
-        own.machine.change("srv", lost=2)
-        visit.has_text("#timeline li:first-child", "lost")
+        shared.machine.change(name, lost=2)
+        (one,) = until(
+            lambda: shared.client.get("/v1/events", kind="lost", device=name), "the event"
+        )
+        row = f"#timeline [data-event='{one['id']}']"
+        visit.has_text(row, "2 times")
+        assert all(word in visit.text(row) for word in (name, "lost"))
         visit.has_text("#set-state", "2 blocks lost")
-        assert "2 times" in visit.text("#timeline li:first-child")
-        told = own.client.get("/v1/events", kind="lost")
-        assert visit.page.locator(f"#timeline [data-event='{told[-1]['id']}']").count() == 1
 
 
 def test_a_daemon_that_goes_and_comes_back(browser, own):
