@@ -287,6 +287,16 @@ demo-health: setup ## show a region of a disk that gets slow, slower, and dies, 
 		$(MAKE) --no-print-directory module KVER=$(demo_kernel)
 	@$(PYTHON) -m tests.demo.health --kernel $(demo_kernel)
 
+.PHONY: demo-daemon
+demo-daemon: setup ## show a disk that gets bad sectors, and what dm-remapd does about it by its shipped policy, in a VM
+	@[ ! -e /lib/modules/$(demo_kernel)/build ] || \
+		$(MAKE) --no-print-directory module KVER=$(demo_kernel)
+	@$(PYTHON) -m tests.demo.daemon --kernel $(demo_kernel)
+
+.PHONY: picture
+picture: setup ## take docs/page.png anew, a picture of the daemon's page
+	@$(PYTHON) -m tests.pyctl.daemon.picture
+
 bench_programs := $(patsubst tests/bench/%.c,build/bench/bench-%,$(wildcard tests/bench/*.c))
 
 build/bench/bench-%: tests/bench/%.c tests/bench/bench.h
@@ -320,5 +330,5 @@ bench-check: setup ## compare a short form of bench with tests/bench/baseline.js
 .PHONY: clean
 clean: ## remove what was built; the packages of make setup and build/venv stay
 	rm -rf build/module build/release build/bench build/bench*.json build/junit build/log build/lib build/temp.* build/bdist.*
-	rm -rf build/vm build/mistakes build/crash build/crash.json build/layout build/fuzz build/demo build/demo.json build/demo-health.json build/ruff
+	rm -rf build/vm build/mistakes build/crash build/crash.json build/layout build/fuzz build/demo build/demo.json build/demo-health.json build/demo-daemon.json build/ruff
 	rm -rf build/mypy *.egg-info kernel/dm-remap.ko

@@ -31,9 +31,12 @@ readonly packages=(
 	clang libclang-rt-dev llvm sparse linux-source-6.12
 	# the layout of structures
 	dwarves
+	# the daemon's web page is tested in a browser
+	chromium-headless-shell fonts-dejavu-core
 )
 readonly programs=(gcc make patch sysctl mkfs.ext4 qemu-system-x86_64 busybox modprobe zstd dmsetup fio ddrescue clang
-	udevadm llvm-symbolizer sparse pahole systemd-analyze smilint snmpwalk)
+	udevadm llvm-symbolizer sparse pahole systemd-analyze smilint snmpwalk
+	chromium-headless-shell)
 # what a kernel is compiled with
 readonly debug_packages=(bc bison flex libelf-dev libssl-dev)
 

@@ -70,11 +70,12 @@ class Kind(enum.StrEnum):
 
 
 class Action(enum.StrEnum):
-    """What a rule can do."""
+    """What can be done: by rules, and `scan-stop` by people only."""
 
     REMAP = "remap"
     RELOCATE = "relocate"
     SCAN = "scan"
+    SCAN_STOP = "scan-stop"
     EVACUATE = "evacuate"
     SPARE_ADD = "spare-add"
     NOTIFY = "notify"

@@ -12,11 +12,13 @@ import structlog
 
 from pyctl.daemon.alerts import Alerts
 from pyctl.daemon.api.access import Limiter
-from pyctl.daemon.api.app import Service, make_app
+from pyctl.daemon.api.app import make_app
 from pyctl.daemon.api.server import Servers
+from pyctl.daemon.api.service import Service
 from pyctl.daemon.audit import Audit
 from pyctl.daemon.core import Core
 from pyctl.daemon.faces import Faces
+from pyctl.daemon.diskmap import Maps
 from pyctl.daemon.metrics import Metrics
 from pyctl.daemon.process import PACE, Daemon, Loaded
 from pyctl.daemon.source import Kernel, StatusSource
@@ -63,7 +65,13 @@ async def serve(
         servers = Servers(
             loaded.settings.api,
             make_app(
-                Service(daemon, daemon.access, Limiter(loaded.settings.api.per_second), metrics)
+                Service(
+                    daemon,
+                    daemon.access,
+                    Limiter(loaded.settings.api.per_second),
+                    metrics,
+                    Maps(open_device),
+                )
             ),
         )
         opened.callback(servers.close)

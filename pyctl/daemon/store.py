@@ -213,8 +213,12 @@ class Store:
         *,
         device: str | None = None,
         kinds: Sequence[str] | None = None,
+        newest: bool = False,
     ) -> list[tuple[int, Event]]:
-        """At most so many events behind a number, with their numbers, in order."""
+        """At most so many events behind a number, with their numbers, in order.
+
+        With `newest` the last ones, else the first.
+        """
         values: list[object] = [after]
         wheres = ["id > ?"]
         if device is not None:
@@ -224,9 +228,11 @@ class Store:
             wheres.append(f"kind IN ({', '.join('?' * len(kinds))})")
             values += kinds
         found = self.rows(
-            f"SELECT id, body FROM events WHERE {' AND '.join(wheres)} ORDER BY id LIMIT ?",  # noqa: S608
+            f"SELECT id, body FROM events WHERE {' AND '.join(wheres)}"  # noqa: S608
+            f" ORDER BY id {'DESC' if newest else 'ASC'} LIMIT ?",
             (*values, limit),
         )
+        found = found[::-1] if newest else found
         return [(row["id"], Event.model_validate_json(row["body"])) for row in found]
 
     def last_event(self) -> int:

@@ -18,7 +18,7 @@ from pyctl.errors import PyctlError, RefusedError
 from pyctl.pool import Pool, SpareRow
 from pyctl.scan import Scan
 
-__all__ = ["Evacuations", "Notices", "Remaps", "Scans", "SpareAdds", "all_works"]
+__all__ = ["Evacuations", "Notices", "Remaps", "ScanStops", "Scans", "SpareAdds", "all_works"]
 
 Open = Callable[[str], Control]
 
@@ -72,6 +72,21 @@ class Scans(_Again):
         except RefusedError:
             return {"after": {"scan": "ran already"}}
         return {"after": {"scan": begun.pattern}}
+
+
+@dataclass(frozen=True)
+class ScanStops(_Again):
+    """Have the kernel end a scan."""
+
+    open: Open
+
+    def run(self, intent: Intent) -> Mapping[str, Any]:
+        """As Work.run; where no scan is under way, all is as it was wanted."""
+        try:
+            ended = Scan(self.open(intent.device)).stop()
+        except RefusedError:
+            return {"after": {"scan": "none ran"}}
+        return {"after": {"scan": ended.state}}
 
 
 @dataclass(frozen=True)
@@ -145,6 +160,7 @@ def all_works(open_device: Open, alerts: Alerts) -> dict[Action, Work]:
         Action.REMAP: remaps,
         Action.RELOCATE: remaps,
         Action.SCAN: Scans(open_device),
+        Action.SCAN_STOP: ScanStops(open_device),
         Action.EVACUATE: Evacuations(open_device),
         Action.SPARE_ADD: SpareAdds(open_device),
         Action.NOTIFY: Notices(alerts),

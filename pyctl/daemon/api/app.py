@@ -4,28 +4,28 @@ Everything runs in the daemon's one thread, so a call never sees half of a chang
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-import structlog
-from fastapi import Depends, FastAPI, Path, Query, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
 from pyctl import __version__
 from pyctl.daemon.actions import Intent
-from pyctl.daemon.api.access import Access, Caller, Limiter, Role
+from pyctl.daemon.api import page
+from pyctl.daemon.api.access import Caller, Role
 from pyctl.daemon.api.models import (
     ActionView,
     AlertView,
+    CallerView,
     DecisionView,
     DeviceView,
     Done,
     EventView,
     Failure,
+    MapView,
     MuteOrder,
     MuteView,
     Number,
@@ -33,18 +33,31 @@ from pyctl.daemon.api.models import (
     PolicyView,
     RemapOrder,
     ScanOrder,
+    ScanStopOrder,
     SpareAddOrder,
     StatusView,
 )
+from pyctl.daemon.api.service import (
+    MISSING,
+    REFUSED,
+    Admin,
+    DeniedError,
+    DeviceName,
+    Id,
+    Limit,
+    Operator,
+    Served,
+    Service,
+    Viewer,
+    snapshot,
+)
 from pyctl.daemon.events import Action, Kind
-from pyctl.daemon.metrics import Metrics
 from pyctl.daemon.policy.document import FLEET
 from pyctl.daemon.policy.resolving import merge_ranges
-from pyctl.daemon.process import Daemon
 from pyctl.daemon.store import StoreError
 from pyctl.errors import NotFoundError, PyctlError, RefusedError, UsageError
 
-__all__ = ["Service", "make_app"]
+__all__ = ["make_app"]
 
 # Streams that may be open at once, seconds between two looks for new events, and between two signs
 # of life.
@@ -53,80 +66,7 @@ _PACE = 0.5
 _ALIVE = 15.0
 _PAGE = 500
 
-log = structlog.get_logger("dm-remapd.api")
-
-
-@dataclass
-class Service:
-    """What the interface works on."""
-
-    daemon: Daemon
-    access: Access
-    limiter: Limiter
-    metrics: Metrics
-    streams: int = 0
-
-
 _STATUS = {NotFoundError: 404, UsageError: 422, RefusedError: 409, StoreError: 503}
-_REFUSED: dict[int | str, dict[str, Any]] = {
-    400: {"model": Failure, "description": "This is no request."},
-    401: {"model": Failure, "description": "Nobody who is known calls."},
-    403: {"model": Failure, "description": "The caller may not do that."},
-    422: {"model": Failure, "description": "The request is wrong; the message says what."},
-    429: {"model": Failure, "description": "Too many calls; Retry-After says when."},
-    503: {"model": Failure, "description": "The store takes nothing just now."},
-}
-_MISSING: dict[int | str, dict[str, Any]] = {
-    404: {"model": Failure, "description": "There is no such thing."}
-}
-_bearer = HTTPBearer(auto_error=False, description="A token; root on the socket needs none.")
-
-
-class _DeniedError(Exception):
-    def __init__(self, status: int, message: str, hint: str = "", wait: float = 0) -> None:
-        super().__init__(message)
-        self.status = status
-        self.failure = Failure(message=message, hint=hint)
-        self.wait = wait
-
-
-def _service(request: Request) -> Service:
-    found = request.app.state.service
-    assert isinstance(found, Service)  # noqa: S101 (put there by make_app)
-    return found
-
-
-# A dependency: whoever calls must have the role, and calls left.
-def _needs(role: Role) -> Callable[..., Awaitable[Caller]]:
-    async def check(
-        request: Request,
-        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-    ) -> Caller:
-        service = _service(request)
-        address = request.client.host if request.client else "?"
-        token = credentials.credentials if credentials else None
-        caller = service.access.caller(address, token)
-        early = service.limiter.take(caller.name if caller else f"address {address}")
-        if early:
-            raise _DeniedError(429, "Too many calls.", f"Wait {early:.1f} s.", wait=early)
-        if caller is None:
-            log.warning("refused", address=address, path=request.url.path)
-            raise _DeniedError(401, "Who are you?", "Send `Authorization: Bearer TOKEN`.")
-        if not caller.role.includes(role):
-            log.warning("not allowed", who=caller.name, path=request.url.path)
-            raise _DeniedError(403, f"{caller.name} is {caller.role}; this needs {role}.")
-        return caller
-
-    return check
-
-
-Served = Annotated[Service, Depends(_service)]
-Viewer = Annotated[Caller, Depends(_needs(Role.VIEWER))]
-Operator = Annotated[Caller, Depends(_needs(Role.OPERATOR))]
-Admin = Annotated[Caller, Depends(_needs(Role.ADMIN))]
-Id = Annotated[Number, Path(description="Its number.")]
-Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most.")]
-DeviceName = Annotated[str, Query(max_length=127, description="About this device only.")]
 
 
 def make_app(service: Service) -> FastAPI:
@@ -138,14 +78,15 @@ def make_app(service: Service) -> FastAPI:
         openapi_url="/openapi.json",
         docs_url=None,
         redoc_url=None,
-        responses=_REFUSED,
+        responses=REFUSED,
     )
+    app.add_middleware(page.Headers)
     app.state.service = service
-    app.add_exception_handler(_DeniedError, _denied)
+    app.add_exception_handler(DeniedError, _denied)
     app.add_exception_handler(PyctlError, _failed)
     app.add_exception_handler(RequestValidationError, _wrong)
     app.add_exception_handler(HTTPException, _refused)
-    for add in (_look, _history, _order, _alerts, _own):
+    for add in (_look, _history, _order, _alerts, _own, page.add):
         add(app)
     return app
 
@@ -157,10 +98,34 @@ def _look(app: FastAPI) -> None:
         found = service.daemon.source.devices()
         return [DeviceView.of(name, one) for name, one in found.items()]
 
-    @app.get("/v1/devices/{name}", tags=["devices"], responses=_MISSING)
+    @app.get("/v1/devices/{name}", tags=["devices"], responses=MISSING)
     async def device(service: Served, _: Viewer, name: str) -> DeviceView:
         """One device."""
-        return DeviceView.of(name, _snapshot(service, name))
+        return DeviceView.of(name, snapshot(service, name))
+
+    @app.get(
+        "/v1/devices/{name}/map",
+        tags=["devices"],
+        responses={
+            **MISSING,
+            409: {"model": Failure, "description": "The device does not answer."},
+        },
+    )
+    async def disk_map(
+        service: Served,
+        _: Viewer,
+        name: str,
+        cells: Annotated[int, Query(ge=1, le=4096, description="In how many at most.")] = 1024,
+    ) -> MapView:
+        """Where on a device something has happened, and how its scan is.
+
+        The device is asked now. It is cut into equal cells of whole regions of 1 MiB; those with
+        nothing to tell are left out.
+        """
+        if not snapshot(service, name).present:
+            raise RefusedError(f"{name} is not there now, so it cannot be asked.")
+        service.maps.forget(service.daemon.source.devices())
+        return MapView.of(name, await service.maps.found(name), cells)
 
     @app.get(
         "/metrics",
@@ -188,9 +153,14 @@ def _history(app: FastAPI) -> None:
         limit: Limit = 100,
         device: DeviceName | None = None,
         kind: Annotated[list[Kind] | None, Query(description="Of these kinds only.")] = None,
+        without: Annotated[list[Kind] | None, Query(description="But these kinds.")] = None,
+        newest: Annotated[bool, Query(description="The last ones, not the first.")] = False,
     ) -> list[EventView]:
         """What happened, oldest first."""
-        found = service.daemon.core.store.event_page(after, limit, device=device, kinds=kind)
+        kinds = [one for one in kind or Kind if one not in (without or ())]
+        found = service.daemon.core.store.event_page(
+            after, limit, device=device, kinds=kinds if kind or without else None, newest=newest
+        )
         return [EventView.of(number, one) for number, one in found]
 
     @app.get(
@@ -215,7 +185,7 @@ def _history(app: FastAPI) -> None:
         The id of each is its number, so that a browser that was cut off goes on where it was.
         """
         if service.streams >= STREAMS:
-            raise _DeniedError(429, "Too many streams are open.", "Close one.", wait=60)
+            raise DeniedError(429, "Too many streams are open.", "Close one.", wait=60)
         last = request.headers.get("Last-Event-ID", "")
         if last.isascii() and last.isdecimal() and int(last) < 2**63:
             after = int(last)
@@ -229,7 +199,7 @@ def _history(app: FastAPI) -> None:
         found = service.daemon.core.store.last_decisions(limit)
         return [DecisionView(**one) for one in found]
 
-    @app.get("/v1/explain", tags=["history"], responses=_MISSING)
+    @app.get("/v1/explain", tags=["history"], responses=MISSING)
     async def explain(
         service: Served,
         _: Viewer,
@@ -249,20 +219,20 @@ def _order(app: FastAPI) -> None:
         """What was done, is being done and will be, newest first."""
         return [ActionView.of(one) for one in service.daemon.core.actions.last(limit)]
 
-    @app.get("/v1/actions/{number}", tags=["actions"], responses=_MISSING)
+    @app.get("/v1/actions/{number}", tags=["actions"], responses=MISSING)
     async def action(service: Served, _: Viewer, number: Id) -> ActionView:
         """One action."""
         return ActionView.of(service.daemon.core.actions.get(number))
 
-    @app.post("/v1/actions", tags=["actions"], status_code=202, responses=_MISSING)
+    @app.post("/v1/actions", tags=["actions"], status_code=202, responses=MISSING)
     async def order(service: Served, caller: Operator, what: Order) -> ActionView:
         """Have something done. It is written down when this returns, and done as soon as it can be.
 
         `spare-add` needs an admin.
         """
         if isinstance(what, SpareAddOrder) and not caller.role.includes(Role.ADMIN):
-            raise _DeniedError(403, f"{caller.name} is {caller.role}; this needs admin.")
-        one = _snapshot(service, what.device)
+            raise DeniedError(403, f"{caller.name} is {caller.role}; this needs admin.")
+        one = snapshot(service, what.device)
         if not one.present:
             raise NotFoundError(f"{what.device} is not there now.")
         return ActionView.of(_ordered(service, caller, what))
@@ -278,12 +248,12 @@ def _alerts(app: FastAPI) -> None:
         """The alerts that somebody has to look at."""
         return [AlertView.of(one) for one in service.daemon.core.alerts.all(over=over)]
 
-    @app.post("/v1/alerts/{number}/acknowledge", tags=["alerts"], responses=_MISSING)
+    @app.post("/v1/alerts/{number}/acknowledge", tags=["alerts"], responses=MISSING)
     async def acknowledge(service: Served, caller: Operator, number: Id) -> AlertView:
         """Somebody has seen it: nobody else is told, unless it gets worse."""
         return AlertView.of(service.daemon.core.alerts.acknowledge(number, caller.name))
 
-    @app.post("/v1/alerts/{number}/resolve", tags=["alerts"], responses=_MISSING)
+    @app.post("/v1/alerts/{number}/resolve", tags=["alerts"], responses=MISSING)
     async def resolve(service: Served, caller: Operator, number: Id) -> AlertView:
         """It is over. Those who were told of it are told that."""
         return AlertView.of(service.daemon.core.alerts.resolve(number, caller.name))
@@ -300,7 +270,7 @@ def _alerts(app: FastAPI) -> None:
         until = core.clock() + what.seconds
         return MuteView.of(core.alerts.mute(what.pattern, until, caller.name, what.why))
 
-    @app.delete("/v1/mutes/{number}", tags=["alerts"], responses=_MISSING)
+    @app.delete("/v1/mutes/{number}", tags=["alerts"], responses=MISSING)
     async def unmute(service: Served, caller: Operator, number: Id) -> Done:
         """End a mute before its time."""
         found = service.daemon.core.alerts
@@ -324,6 +294,11 @@ def _own(app: FastAPI) -> None:
             trouble=daemon.trouble,
             last_event=daemon.core.store.last_event(),
         )
+
+    @app.get("/v1/me", tags=["daemon"])
+    async def me(caller: Viewer) -> CallerView:
+        """Who calls, and what they may."""
+        return CallerView(name=caller.name, role=caller.role)
 
     @app.get("/v1/policy", tags=["daemon"])
     async def policy(service: Served, _: Viewer) -> PolicyView:
@@ -352,18 +327,14 @@ def _own(app: FastAPI) -> None:
         return Done()
 
 
-def _snapshot(service: Service, name: str) -> Any:
-    found = service.daemon.source.devices().get(name)
-    if found is None:
-        raise NotFoundError(f"There is no device {name}.")
-    return found
-
-
 def _ordered(service: Service, caller: Caller, what: Any) -> Intent:
+    parameters: dict[str, Any]
     match what:
         case RemapOrder():
             ranges = merge_ranges((one.sector, one.sectors) for one in what.ranges)
-            parameters: dict[str, Any] = {"ranges": [list(one) for one in ranges], "left_out": 0}
+            parameters = {"ranges": [list(one) for one in ranges], "left_out": 0}
+        case ScanStopOrder():
+            parameters = {}
         case ScanOrder():
             why = service.daemon.source.unavailable().get(Action.SCAN)
             if why:
@@ -402,7 +373,7 @@ async def _events(service: Service, after: int) -> AsyncIterator[str]:
 
 
 async def _denied(_: Request, error: Exception) -> Response:
-    assert isinstance(error, _DeniedError)  # noqa: S101 (registered for that only)
+    assert isinstance(error, DeniedError)  # noqa: S101 (registered for that only)
     headers = {"Retry-After": str(int(error.wait) + 1)} if error.wait else {}
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"

@@ -6,24 +6,31 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from pyctl.daemon.actions import Intent, State
 from pyctl.daemon.alerts import Alert, AlertState, Mute
+from pyctl.daemon.api.access import Role
+from pyctl.daemon.diskmap import Cell, Found, cell_size, cells
 from pyctl.daemon.events import Action, Event, Kind
 from pyctl.daemon.policy.engine import Decision
 from pyctl.daemon.senders import Severity
 from pyctl.daemon.snapshot import Snapshot, SpareSnapshot
+from pyctl.scan import ScanStatus
 
 __all__ = [
     "ActionView",
     "AlertView",
+    "CallerView",
+    "CellView",
     "DecisionView",
     "DeviceView",
     "Done",
     "EventView",
     "Failure",
+    "MapView",
     "MuteOrder",
     "MuteView",
     "Number",
     "Order",
     "PolicyView",
+    "ScanView",
     "SpareView",
     "StatusView",
 ]
@@ -109,6 +116,67 @@ class DeviceView(_Given):
         plain = one.model_dump(exclude={"present", "stopped", "commands", "spares"})
         spares = tuple(SpareView.of(spare) for spare in one.spares)
         return cls(name=name, up=one.present, fill=one.fill, spares=spares, **plain)
+
+
+class CellView(_Given):
+    """A piece of a device with something to tell, as in pyctl.daemon.diskmap.Cell."""
+
+    sector: int
+    sectors: int
+    health: int
+    errors: int
+    retries: int
+    slow: int
+    marginal: int
+    blanks: int
+    usual_us: int
+    remapped: int
+    lost: int
+
+    @classmethod
+    def of(cls, one: Cell) -> "CellView":
+        """Of a cell."""
+        return cls(**vars(one))
+
+
+class ScanView(_Given):
+    """What the scan of a device does: `percent` of a pass, `left` in seconds, 0 if not known."""
+
+    state: str
+    why: str
+    pattern: str
+    percent: int
+    left: int
+    last: int
+
+    @classmethod
+    def of(cls, one: ScanStatus) -> "ScanView":
+        """Of its status."""
+        return cls(**{name: getattr(one, name) for name in cls.model_fields})
+
+
+class MapView(_Given):
+    """Where on a device something has happened; what is not in `cells` is well.
+
+    `sectors` is its length, `cell_sectors` that of each cell but the last.
+    """
+
+    device: str
+    sectors: int
+    cell_sectors: int
+    cells: list[CellView]
+    scan: ScanView | None
+
+    @classmethod
+    def of(cls, device: str, found: Found, most: int) -> "MapView":
+        """Of what a device said, in at most so many cells."""
+        return cls(
+            device=device,
+            sectors=found.sectors,
+            cell_sectors=cell_size(found.sectors, most),
+            cells=[CellView.of(one) for one in cells(found, most)],
+            scan=ScanView.of(found.scan) if found.scan else None,
+        )
 
 
 class EventView(_Given):
@@ -208,6 +276,13 @@ class MuteView(_Given):
         return cls(**vars(one))
 
 
+class CallerView(_Given):
+    """Who calls, as the audit log calls them."""
+
+    name: str
+    role: Role
+
+
 class PolicyView(_Given):
     """Which policy decides."""
 
@@ -264,6 +339,12 @@ class ScanOrder(_Order):
     pattern: Literal["sequential", "random", "staggered", "focused"] = "sequential"
 
 
+class ScanStopOrder(_Order):
+    """End a scan that is under way."""
+
+    kind: Literal["scan-stop"]
+
+
 class EvacuateOrder(_Order):
     """Empty a spare."""
 
@@ -279,7 +360,8 @@ class SpareAddOrder(_Order):
 
 
 Order = Annotated[
-    RemapOrder | ScanOrder | EvacuateOrder | SpareAddOrder, Field(discriminator="kind")
+    RemapOrder | ScanOrder | ScanStopOrder | EvacuateOrder | SpareAddOrder,
+    Field(discriminator="kind"),
 ]
 
 

@@ -14,7 +14,7 @@ from pyctl.daemon.policy.conditions import (
     children,
     counted,
 )
-from pyctl.daemon.policy.doing import DEVICE_ACTIONS, Doing, Hook, Notify, SpareAdd
+from pyctl.daemon.policy.doing import DEVICE_ACTIONS, RULE_ACTIONS, Doing, Hook, Notify, SpareAdd
 from pyctl.daemon.policy.schema import Duration, Many, Part, Some, mistake, nearest
 
 __all__ = ["FLEET", "Limit", "Policy", "Rule", "Times", "problems"]
@@ -26,7 +26,7 @@ Path = tuple[str | int, ...]
 
 
 def _action(value: object) -> object:
-    known = [one.value for one in Action]
+    known = [one.value for one in RULE_ACTIONS]
     if value not in known:
         raise mistake(f"there is no action {value!r}", nearest(str(value), known))
     return Action(str(value))

@@ -11,6 +11,7 @@ from pyctl.daemon.policy.schema import Duration, Many, Part, Some, alternatives,
 __all__ = [
     "DEVICE_ACTIONS",
     "PLACEHOLDERS",
+    "RULE_ACTIONS",
     "Doing",
     "Evacuate",
     "Hook",
@@ -153,8 +154,10 @@ _ACTIONS: dict[type[Part], Action] = {
     Notify: Action.NOTIFY,
     Hook: Action.HOOK,
 }
+# What rules can do.
+RULE_ACTIONS = tuple(_ACTIONS.values())
 # Those that change a device: what a limit is about that names none.
-DEVICE_ACTIONS = tuple(one for one in Action if one is not Action.NOTIFY)
+DEVICE_ACTIONS = tuple(one for one in RULE_ACTIONS if one is not Action.NOTIFY)
 
 if TYPE_CHECKING:
     Doing = Remap | Relocate | Scan | Evacuate | SpareAdd | Notify | Hook

@@ -37,6 +37,7 @@ def a_device(number=0, **changed):
         "remapped": 0,
         "lost": 0,
         "capacity": 1000,
+        "length": 8192,
         "mode": "rw",
         "breaker": "closed",
         "space": "ok",
@@ -44,8 +45,15 @@ def a_device(number=0, **changed):
         "below": 0,
         "spares": [["in-sync", 100, 0], ["in-sync", 100, 0]],
         "scan": {"state": "waiting", "pass": 0, "last": 0},
+        # does a scan that was ordered run until another order?
+        "keeps_scans": False,
+        # of the scan: spare or "-", sector, and what is not 0 of the rest
+        "regions": [],
+        # of the table: sector, sectors, state
+        "entries": [],
         "commands": list(HELP),
         "hang": [],
+        "broken": [],
         "garbage": False,
         **changed,
     }
@@ -60,6 +68,19 @@ def scan_line(**changed):
     )
     words = {**dict.fromkeys(numbers.split(), 0), **words}
     return " ".join(f"{key}={value}" for key, value in words.items()) + "\n"
+
+
+def region_line(spare, sector, counts):
+    """What the scan says of a region."""
+    words = ["health", "errors", "retries", "slow", "marginal", "blanks", "usual_us"]
+    values = {**dict.fromkeys(words, 0), "health": 100, **counts}
+    return f"{spare} {sector} " + " ".join(f"{key}={value}" for key, value in values.items())
+
+
+def entry_line(number, sector, sectors, state):
+    """A line of the table."""
+    where = "- -" if state == "lost" else f"0 {4096 + 64 * number}"
+    return f"{sector} {sectors} {where} {state} auto"
 
 
 class Machine:
@@ -115,6 +136,16 @@ class MachineDevice:
             raise DmError("gone.", errno=errno.ENXIO, ioctl=ioctl, device=self.name)
         return state
 
+    # A file of its own: whoever runs the test writes the other one.
+    def _scan_is(self, how):
+        (self.machine.folder / f"scan-{self.name}").write_text(how)
+
+    def _scan(self, state):
+        ordered = self.machine.folder / f"scan-{self.name}"
+        if state["keeps_scans"] and ordered.exists():
+            return {**state["scan"], "state": ordered.read_text()}
+        return state["scan"]
+
     # Answers when the file says no more that it hangs.
     def _wait(self, what):
         while what in self._state(what)["hang"]:
@@ -153,11 +184,13 @@ class MachineDevice:
             f" bad_spare_units=0 rescued=0 events=1 free=10 space={s['space']}"
             f" allocation=least-used redundancy=1 below={s['below']}{copy}"
         )
-        return [TargetLine(0, 8192, s["kind"], "garbage" if s["garbage"] else line)]
+        return [TargetLine(0, s["length"], s["kind"], "garbage" if s["garbage"] else line)]
 
     def message(self, sector, *words):
         self._wait(words[0])
         state = self._state("TARGET_MSG")
+        if words[0] in state["broken"]:
+            raise DmError("no.", errno=errno.EIO, ioctl="TARGET_MSG", device=self.name)
         match words:
             case ("help",):
                 return "".join(f"{one} - what it does\n" for one in state["commands"])
@@ -170,7 +203,13 @@ class MachineDevice:
                     for row, (how, health, used) in enumerate(state["spares"])
                 )
             case ("scan", "status"):
-                return scan_line(**state["scan"])
+                return scan_line(**self._scan(state))
+            case ("scan", "regions", "0"):
+                lines = [region_line(*one) for one in state["regions"]]
+                return "\n".join([*lines, "end"])
+            case ("list", "0", _):
+                lines = [entry_line(n, *one) for n, one in enumerate(state["entries"])]
+                return "\n".join([*lines, "end"])
             case ("spare", "usage"):
                 used, capacity = state["remapped"], state["capacity"]
                 return f"capacity={capacity} free={capacity - used} used={used}\n"
@@ -181,7 +220,11 @@ class MachineDevice:
         self._wait("behind " + words[0])
         match words:
             case ("scan", "start", pattern):
+                self._scan_is("running")
                 return scan_line(**{**state["scan"], "state": "running"}, pattern=pattern)
+            case ("scan", "stop"):
+                self._scan_is("waiting")
+                return scan_line(**{**state["scan"], "state": "waiting"})
         return "done\n"
 
 

@@ -42,6 +42,8 @@ TOKENS = {"viewer": "v" * 20, "operator": "o" * 20, "admin": "a" * 20}
 ROLES = {
     ("GET", "/v1/devices"): "viewer",
     ("GET", "/v1/devices/{name}"): "viewer",
+    ("GET", "/v1/devices/{name}/map"): "viewer",
+    ("GET", "/v1/me"): "viewer",
     ("GET", "/metrics"): "viewer",
     ("GET", "/v1/events"): "viewer",
     ("GET", "/v1/events/stream"): "viewer",
@@ -284,6 +286,69 @@ def test_an_order_is_done_and_in_the_audit_log(own):
     assert verify(own.folder / "state/audit").problems == ()
 
 
+def test_a_scan_is_ended_by_order(own):
+    own.machine.change("srv", keeps_scans=True)
+    for kind in ("scan-stop", "scan", "scan-stop"):
+        number = own.client.post("/v1/actions", kind=kind, device="srv")["id"]
+        until(lambda n=number: own.client.get(f"/v1/actions/{n}")["state"] == "done", kind)
+    assert own.machine.said("srv") == ["scan stop", "scan start sequential", "scan stop"]
+    with pytest.raises(UsageError):
+        own.client.post("/v1/actions", kind="scan-stop", device="srv", pattern="random")
+
+
+def test_who_calls(daemon):
+    assert daemon.client.get("/v1/me") == {"name": "user:root", "role": "admin"}
+    for role in TOKENS:
+        _, body, _ = daemon.call("GET", "/v1/me", role=role)
+        assert json.loads(body) == {"name": f"token:{role}-1", "role": role}
+
+
+def test_the_map_of_a_device(own):
+    own.machine.change(
+        "srv",
+        regions=[["-", 2048, {"errors": 2, "health": 90}], [0, 0, {"errors": 9}]],
+        entries=[[2040, 16, "remap"], [6144, 8, "lost"]],
+        scan={"state": "running", "percent": 40, "left": 9, "last": 5, "pattern": "random"},
+    )
+
+    def told(**query):
+        found = own.client.get("/v1/devices/srv/map", **query)
+        return found if found["cells"] else None
+
+    one = until(told, "the map")
+    assert (one["device"], one["sectors"], one["cell_sectors"]) == ("srv", 8192, 2048)
+    scan = {key: one["scan"][key] for key in ("state", "pattern", "percent", "left", "last")}
+    assert list(scan.values()) == ["running", "random", 40, 9, 5]
+    names = ("errors", "retries", "slow", "marginal", "blanks", "usual_us", "remapped", "lost")
+    zero = dict.fromkeys(names, 0)
+    zero = {"sectors": 2048, "health": 100, **zero}
+    assert one["cells"] == [
+        {**zero, "sector": 0, "remapped": 8},
+        {**zero, "sector": 2048, "remapped": 8, "errors": 2, "health": 90},
+        {**zero, "sector": 6144, "lost": 8},
+    ]
+    two = told(cells=2)
+    assert [(cell["sector"], cell["sectors"]) for cell in two["cells"]] == [(0, 4096), (4096, 4096)]
+    with pytest.raises(UsageError, match="cells"):
+        told(cells=5000)
+    own.machine.change("srv", broken=["list"])
+
+    def refused():
+        try:
+            told()
+        except RefusedError as error:
+            return "srv cannot be asked" in error.message
+        return False
+
+    until(refused, "the refusal")
+    own.machine.remove("srv")
+    until(lambda: not own.client.get("/v1/devices/srv")["up"], "its end")
+    with pytest.raises(RefusedError, match="srv is not there now"):
+        told()
+    with pytest.raises(NotFoundError, match="There is no device x"):
+        own.client.get("/v1/devices/x/map")
+
+
 def test_orders_that_cannot_be(own):
     own.machine.change("srv", commands=[one for one in HELP if one != "scan"])
     own.machine.put("gone", a_device(1))
@@ -334,6 +399,12 @@ def test_events_page_by_page(own):
     assert sum(one["count"] for one in found) == 5
     assert {one["kind"] for one in found} == {"lost"}
     assert own.client.get("/v1/events", device="other") == []
+    newest = own.client.get("/v1/events", limit=2, kind="lost", newest="true")
+    assert newest == found[-2:]
+    rest = own.client.get("/v1/events", without="lost")
+    assert "lost" not in {one["kind"] for one in rest}
+    assert len(rest) + len(found) == len(own.client.get("/v1/events"))
+    assert own.client.get("/v1/events", without="lost", kind="lost") == []
 
 
 def lines_of(answer, count):

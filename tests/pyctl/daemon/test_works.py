@@ -62,6 +62,16 @@ def test_a_scan_is_begun_unless_one_runs(world, device):
     assert do(world, Action.SCAN, pattern="focused").state is State.FAILED
 
 
+def test_a_scan_is_ended_if_one_runs(world, device):
+    device._scan = lambda *words: scan_line(state="waiting")
+    assert do(world, Action.SCAN_STOP).result["after"] == {"scan": "waiting"}
+    assert device.sent[-1] == ("scan", "stop")
+    device.fail = {"scan": errno.ENOENT}
+    assert do(world, Action.SCAN_STOP).result["after"] == {"scan": "none ran"}
+    device.fail = {"scan": errno.EINVAL}
+    assert do(world, Action.SCAN_STOP).state is State.FAILED
+
+
 @pytest.fixture
 def pool(monkeypatch):
     """The rows of the pool, and what was done to them."""

@@ -58,7 +58,7 @@ def test_a_condition_of_the_table_is_one(code):
 
 def test_every_action_is_in_the_table():
     told = {code.partition(":")[0] for code in rows("Actions") if ": {" in code}
-    assert told == keys(doing._ACTIONS) == {one.value for one in Action}
+    assert told == keys(doing._ACTIONS) == {one.value for one in Action} - {"scan-stop"}
 
 
 @pytest.mark.parametrize("code", [code for code in rows("Actions") if ": {" in code])

@@ -1,0 +1,1 @@
+"""A disk gets bad sectors, and nobody but the daemon looks: what does it do?"""
