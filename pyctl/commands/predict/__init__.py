@@ -5,7 +5,9 @@ The packages of the extra `predict` take long to import, so that is done where t
 
 import click
 
+from pyctl.commands.predict.field import VERBS as _FIELD
 from pyctl.commands.predict.needs import needs_predict
+from pyctl.commands.predict.single import VERBS as _SINGLE
 
 __all__ = ["COMMANDS", "needs_predict"]
 
@@ -14,5 +16,8 @@ __all__ = ["COMMANDS", "needs_predict"]
 def predict() -> None:
     """Say what fails next, how sure that is, and why. See docs/prediction.md."""
 
+
+for _each in (*_FIELD, *_SINGLE):
+    predict.add_command(_each)
 
 COMMANDS = (predict,)
