@@ -18,7 +18,7 @@ _REASONS = 3
 # An interval of 95 % of a count of drives, in standard deviations.
 _WIDTH = 1.96
 _SURE, _FAIRLY = 30, 10
-_ACT, _PLAN = 0.02, 0.002
+_ACT, _PLAN = 0.02, 0.005
 _SECTOR_SOON = 0.10
 
 

@@ -9,11 +9,11 @@ thousand.
 import numpy as np
 import numpy.typing as npt
 
-from pyctl.predict.days import DriveDays
-from pyctl.predict.features import NAMES
-from pyctl.predict.log import Drives, Ints
+from pyctl.predict.days import DriveDays, daily
+from pyctl.predict.features import NAMES, compute
+from pyctl.predict.log import Drives, Ints, Log
 
-__all__ = ["COLUMNS", "WATCHED", "anomaly", "batches", "tail"]
+__all__ = ["COLUMNS", "WATCHED", "anomaly", "batches", "of_day", "tail"]
 
 WATCHED = (
     *("level_5", "level_187", "level_197", "level_188"),
@@ -55,6 +55,13 @@ def anomaly(
         strange = np.sum([-np.log10(tail(same, column)) for column in watched.T], axis=0)
         score = np.where(size >= _FEW, strange, score)
     return score
+
+
+def of_day(log: Log, day: int) -> tuple[Ints, npt.NDArray[np.float64]]:
+    """The drives that were observed on a day (index), and the score of each."""
+    at = daily(log.drives, day, day)
+    features = compute(log, at, np.zeros(len(log.drives), dtype=np.int64))
+    return at.drive, anomaly(log.drives, at, features[:, COLUMNS])
 
 
 def tail(group: Ints, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

@@ -56,7 +56,8 @@ def reason(name: str, value: float) -> tuple[str, str]:
         return _KINDS.get(name, name), _unknown(name)
     if found := _RISE.fullmatch(name):
         what, days = _ATTRIBUTES[int(found[1])], found[2]
-        return f"attribute {found[1]}", f"{what} rose by {value:.0f} within {_days(days)}"
+        rose = f"rose by {value:.0f}" if value > 0 else "did not rise"
+        return f"attribute {found[1]}", f"{what} {rose} within {_days(days)}"
     if found := _LEVEL.fullmatch(name):
         return f"attribute {found[1]}", f"{value:.0f} {_ATTRIBUTES[int(found[1])]}"
     if found := _SINCE.fullmatch(name):

@@ -87,12 +87,23 @@ def train(app: App, data: Path, out: Path, source: str, threads: int) -> None:
     help="Write the result to this file, too, as JSON with all curves.",
 )
 @click.option(
+    "--plots",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Draw the figures into this folder, as SVG.",
+)
+@click.option(
     "--as-is", is_flag=True, help="Train nothing: test the model as it is, on data new to it."
 )
 @MODEL
 @_THREADS
 def evaluate(
-    app: App, data: Path, out: Path | None, as_is: bool, folder: Path | None, threads: int
+    app: App,
+    data: Path,
+    out: Path | None,
+    plots: Path | None,
+    as_is: bool,
+    folder: Path | None,
+    threads: int,
 ) -> None:
     """Say how good the prediction is on the field data in DATA.
 
@@ -104,6 +115,7 @@ def evaluate(
         raise UsageError("--model needs --as-is.", hint="Otherwise a model is trained anew.")
     with needs_predict():
         from pyctl.predict import evaluating, log, producing
+        from pyctl.predict.plots import draw
     known = log.read_log(data)
     if as_is:
         ready = chosen(folder)
@@ -120,6 +132,8 @@ def evaluate(
     }
     if out is not None:
         write_whole(out, (json.dumps(result, indent=1) + "\n").encode(), replace=True, mode=0o644)
+    if plots is not None:
+        draw(result, plots)
     app.emit(
         result,
         _told(result, f"{counted(result['drives'], 'drive')}, {result['from']} to {result['to']}:"),

@@ -55,10 +55,11 @@ def explain(
     with needs_predict():
         from pyctl.predict.explaining import explain as answer
     warnings: list[str] = []
+    strange: dict[str, float] | None = None
     if sources[0].is_dir():
         if len(sources) > 1 or drive is None or at is None:
             raise UsageError("A folder needs --drive and --day, and nothing beside it.")
-        known, when = _of_field_data(sources[0], drive, day(at))
+        known, when, strange = _of_field_data(sources[0], drive, day(at))
     else:
         from pyctl.predict.history import by_its_own_word, to_log
         from pyctl.predict.smartctl import read as ask
@@ -68,17 +69,21 @@ def explain(
         warnings = by_its_own_word(max(readings, key=lambda one: one.hours or 0))
     answers = answer(known, ready, when)
     app.emit(
-        {"answers": [asdict(one) for one in answers], "warnings": warnings},
+        {"answers": [asdict(one) for one in answers], "warnings": warnings, "anomaly": strange},
         "\n\n".join(
             [*(_told(one) for one in answers), f"To do: {answers[0].recommendation}"]
+            + [_among(strange)] * bool(strange)
             + [f"The drive itself says: {'; '.join(warnings)}."] * bool(warnings)
         ),
     )
 
 
-def _of_field_data(folder: Path, drive: int, when: int) -> "tuple[Log, DriveDays]":
+def _of_field_data(
+    folder: Path, drive: int, when: int
+) -> "tuple[Log, DriveDays, dict[str, float]]":
     import numpy as np
 
+    from pyctl.predict import peers
     from pyctl.predict.days import daily
     from pyctl.predict.log import read_log
 
@@ -90,7 +95,19 @@ def _of_field_data(folder: Path, drive: int, when: int) -> "tuple[Log, DriveDays
     at = daily(one.drives, when, when)
     if not len(at):
         raise NotFoundError(f"Drive {drive} was not observed on that day.")
-    return one, at
+    drives, scores = peers.of_day(everything, when)
+    mine = float(scores[drives == found[0]][0])
+    strange = {"score": round(mine, 2), "peers_below": round(float((scores < mine).mean()), 4)}
+    return one, at, strange
+
+
+def _among(strange: dict[str, float] | None) -> str:
+    if strange is None:
+        return ""
+    return (
+        f"Among its peers of model and batch it is stranger than {strange['peers_below']:.1%}"
+        f" of all drives are among theirs (score {strange['score']})."
+    )
 
 
 def _told(one: "Answer") -> str:

@@ -69,5 +69,6 @@ def write(folder, static, changes):
 def rows(folder):
     """What make() has written, as rows."""
     return tuple(
-        pq.read_table(folder / f"smart_{name}.parquet").to_pylist() for name in ("drives", "changes")
+        pq.read_table(folder / f"smart_{name}.parquet").to_pylist()
+        for name in ("drives", "changes")
     )

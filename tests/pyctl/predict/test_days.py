@@ -1,4 +1,5 @@
 from datetime import timedelta
+from itertools import pairwise
 
 import numpy as np
 
@@ -32,7 +33,7 @@ def test_labels_are_those_of_a_plain_count(folder, log):
         own = [one for one in changes if one["drive_id"] == drive["drive_id"]]
         risen = [
             new["hour"]
-            for old, new in zip(own, own[1:], strict=False)
+            for old, new in pairwise(own)
             if any((new[f"smart_{a}"] or 0) > (old[f"smart_{a}"] or 0) for a in (5, 187, 197, 198))
         ]
         later = [one - hour for one in risen if one > hour]

@@ -43,7 +43,9 @@ def test_a_change_on_the_day_itself_is_seen(log):
     at = daily(log.drives, FIRST + 250, FIRST + 250)
     drive = at.drive[:1]
     values = {a: np.append(v, np.float32(7777)) for a, v in log.values.items()}
-    other = make_log(log.drives, np.append(log.drive, drive), np.append(log.hour, at.hour[:1]), values)
+    other = make_log(
+        log.drives, np.append(log.drive, drive), np.append(log.hour, at.hour[:1]), values
+    )
     level = features.NAMES.index("level_197")
     assert computed(other, at)[0, level] == 7777
     assert computed(log, at)[0, level] != 7777
@@ -76,7 +78,10 @@ def test_other_drives_are_not_seen(log):
 def test_the_order_of_drives_does_not_matter(log):
     order = np.random.default_rng(3).permutation(len(log.drives))
     mixed = log.of_drives(order)
-    at, other = daily(log.drives, FIRST + 99, FIRST + 99), daily(mixed.drives, FIRST + 99, FIRST + 99)
+    at, other = (
+        daily(log.drives, FIRST + 99, FIRST + 99),
+        daily(mixed.drives, FIRST + 99, FIRST + 99),
+    )
     codes = np.arange(len(log.drives)) % 3
     plain = features.compute(log, at, codes)
     found = features.compute(mixed, other, codes[order])
@@ -104,8 +109,15 @@ def test_labels_don_t_look_beyond_what_is_learned_from(log):
     later = replace(drives, failed=drives.failed & ~alive)
     quiet = make_log(
         later,
-        *(lambda keep: (log.drive[keep], log.hour[keep], {a: v[keep] for a, v in log.values.items()}))(
-            log.hour <= drives.first_hour[log.drive] + (last - drives.first_day[log.drive]) * 24 + 12
+        *(
+            lambda keep: (
+                log.drive[keep],
+                log.hour[keep],
+                {a: v[keep] for a, v in log.values.items()},
+            )
+        )(
+            log.hour
+            <= drives.first_hour[log.drive] + (last - drives.first_day[log.drive]) * 24 + 12
         ),
     )
     plain = examples(log, codes, everyone, FIRST, last)
