@@ -78,6 +78,7 @@ def test_the_commands():
         *(f"policy {verb}" for verb in ("check", "test", "explain")),
         *(f"alert {verb}" for verb in ("list", "ack", "resolve", "mute", "unmute", "mutes")),
         *(f"audit {verb}" for verb in ("verify", "report")),
+        *(f"predict {verb}" for verb in ("read", "explain", "score", "evaluate", "train")),
         *(f"module {verb}" for verb in ("build", "load", "unload", "status")),
     }
 
