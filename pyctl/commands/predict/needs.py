@@ -1,0 +1,27 @@
+"""Says which Python packages are missing for a prediction."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pyctl.errors import PyctlError
+
+__all__ = ["needs_predict"]
+
+
+@contextmanager
+def needs_predict() -> Iterator[None]:
+    """Turns a failed import of a package of the extra `predict` into advice."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise PyctlError(
+            f"The Python package {error.name} is missing.",
+            hint="The packages of the prediction come with: pip install 'dm-remap[predict]'",
+        ) from error
+    except OSError as error:
+        # LightGBM's own library wants OpenMP
+        if "libgomp" not in str(error):
+            raise
+        raise PyctlError(
+            f"LightGBM cannot be loaded: {error}.", hint="Install the package libgomp1."
+        ) from error

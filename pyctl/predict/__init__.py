@@ -1,0 +1,1 @@
+"""What fails next: failing devices from SMART. See docs/prediction.md."""
