@@ -6,6 +6,7 @@ The packages of the extra `predict` take long to import, so that is done where t
 import click
 
 from pyctl.commands.predict.needs import needs_predict
+from pyctl.commands.predict.regions import VERBS as _REGIONS
 
 __all__ = ["COMMANDS", "needs_predict"]
 
@@ -14,5 +15,8 @@ __all__ = ["COMMANDS", "needs_predict"]
 def predict() -> None:
     """Say what fails next, how sure that is, and why. See docs/prediction.md."""
 
+
+for _each in _REGIONS:
+    predict.add_command(_each)
 
 COMMANDS = (predict,)
