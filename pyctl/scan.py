@@ -13,13 +13,24 @@ from pyctl.control import Control, Progress
 from pyctl.errors import DmError, MediaError, PyctlError, RefusedError
 from pyctl.status import key_values
 
-__all__ = ["PATTERNS", "RELOCATE", "Candidate", "Region", "Scan", "ScanStatus", "Settings"]
+__all__ = [
+    "PATTERNS",
+    "REGION_SECTORS",
+    "RELOCATE",
+    "Candidate",
+    "Region",
+    "Scan",
+    "ScanStatus",
+    "Settings",
+]
 
 PATTERNS = ("sequential", "random", "staggered", "focused")
 RELOCATE = ("off", "ask", "half", "always")
 
 _POLL_SECONDS = 0.5
 _MIB = 2048
+# Sectors of a region, DMR_REGION_SECTORS in kernel/dm-remap-marks.h.
+REGION_SECTORS = 2048
 
 _REASONS = {
     "main-dead": "the main device answers nothing any more",

@@ -1,4 +1,4 @@
-"""Questions and orders to a running device: ping, stats, health, save, restore, repair."""
+"""Questions and orders to a running device: ping, stats, save, restore, repair."""
 
 from collections.abc import Mapping
 
@@ -29,14 +29,6 @@ def stats(app: App, name: str, clear: bool) -> None:
         control.clear_stats()
     shown = {**{key: _number(value) for key, value in values.items()}, **_per_change(values)}
     app.emit(shown, Pairs(shown))
-
-
-@command("health")
-@click.argument("name")
-def health(app: App, name: str) -> None:
-    """Show the health score of NAME and what it is made of."""
-    values = app.control(name).health()
-    app.emit({key: _number(value) for key, value in values.items()}, Pairs(values))
 
 
 @command("save")
@@ -82,4 +74,4 @@ def _number(value: str) -> int | str:
     return int(value) if value.isascii() and value.isdecimal() else value
 
 
-COMMANDS = (ping, stats, health, save, restore, repair)
+COMMANDS = (ping, stats, save, restore, repair)

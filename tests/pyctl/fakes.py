@@ -95,6 +95,10 @@ class FakeDevice:
     def _health(self):
         return "health=97\nlost=0\n"
 
+    def _scan(self, word, *words):
+        assert word == "regions"
+        return "end\n"
+
     def _save(self):
         return "saved events=4\n"
 

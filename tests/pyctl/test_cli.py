@@ -77,6 +77,7 @@ def test_the_commands():
         ),
         *(f"policy {verb}" for verb in ("check", "test", "explain")),
         *(f"alert {verb}" for verb in ("list", "ack", "resolve", "mute", "unmute", "mutes")),
+        *(f"predict {verb}" for verb in ("regions",)),
         *(f"audit {verb}" for verb in ("verify", "report")),
         *(f"predict {verb}" for verb in ("read", "explain", "score", "evaluate", "train")),
         *(f"module {verb}" for verb in ("build", "load", "unload", "status")),

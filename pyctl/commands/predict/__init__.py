@@ -7,6 +7,7 @@ import click
 
 from pyctl.commands.predict.field import VERBS as _FIELD
 from pyctl.commands.predict.needs import needs_predict
+from pyctl.commands.predict.regions import VERBS as _REGIONS
 from pyctl.commands.predict.single import VERBS as _SINGLE
 
 __all__ = ["COMMANDS", "needs_predict"]
@@ -17,7 +18,7 @@ def predict() -> None:
     """Say what fails next, how sure that is, and why. See docs/prediction.md."""
 
 
-for _each in (*_FIELD, *_SINGLE):
+for _each in (*_FIELD, *_REGIONS, *_SINGLE):
     predict.add_command(_each)
 
 COMMANDS = (predict,)

@@ -17,7 +17,7 @@ def test_stats_are_numbers_where_they_are(run, device):
 
 
 def test_health(run):
-    assert run("health", "d", "--json").data == {"health": 97, "lost": 0}
+    assert run("health", "d", "--json").data == {"health": 97, "lost": 0, "regions": []}
 
 
 def test_save_and_restore(run):

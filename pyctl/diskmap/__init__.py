@@ -1,0 +1,1 @@
+"""The map of a disk: one cell a region, for a terminal and as an image."""

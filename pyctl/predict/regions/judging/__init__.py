@@ -1,0 +1,1 @@
+"""How good the predictor of regions is, over a real background, with failures put on it."""
