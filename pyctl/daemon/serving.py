@@ -16,6 +16,7 @@ from pyctl.daemon.api.app import Service, make_app
 from pyctl.daemon.api.server import Servers
 from pyctl.daemon.audit import Audit
 from pyctl.daemon.core import Core
+from pyctl.daemon.hearing import Hearing
 from pyctl.daemon.metrics import Metrics
 from pyctl.daemon.process import PACE, Daemon, Loaded
 from pyctl.daemon.source import Kernel, StatusSource
@@ -34,10 +35,13 @@ async def serve(
     open_device: Open,
     clock: Callable[[], float] = time.time,
     pace: float = PACE,
+    *,
+    events: bool = False,
 ) -> None:
     """Run the daemon until SIGTERM or SIGINT; SIGHUP reads the files again.
 
-    `pace` is how many seconds there are between two looks at what came.
+    `pace` is how many seconds there are between two looks at what came. With `events` the
+    kernel's own events are heard, too.
 
     Raises PyctlError if it cannot start: wrong files, a damaged audit log, another daemon.
     """
@@ -52,6 +56,7 @@ async def serve(
             took=metrics.look.observe,
             poll=pace,
             read_every=loaded.settings.read_every,
+            hearing=Hearing(log.warning, clock, again=pace) if events else None,
         )
         source.restore(core.store.seen())
         notify = sdnotify.SystemdNotifier().notify
