@@ -147,7 +147,7 @@ def test_orders_do_what_messages_do(two: Disks, third: NullBlk) -> None:
         kernel.scan(dm.name, ScanOrder.RESUME)
         kernel.scan(dm.name, ScanOrder.STOP)
         assert dm.scan()["state"] == "waiting"
-        attach(dm, third)
+        attach(dm, two[1], third)
         major, minor = map(int, (third.sysfs / "dev").read_text().split(":"))
         assert kernel.spare(dm.name, SpareOrder.JOIN, major=major, minor=minor) == "row=1"
         kernel.spare(dm.name, SpareOrder.TIER, spare=1, count=3)

@@ -16,6 +16,8 @@ from tests.kernel.lib.retry import PATIENCE
 CAP_NET_ADMIN = 12
 _CAPSET_VERSION = 0x20080522
 _BATCH = 64
+# Seconds after which a condition is looked at again, also when nothing is heard.
+_PAUSE = 0.2
 
 
 class Ear:
@@ -42,12 +44,12 @@ class Ear:
         while not condition():
             left = deadline - time.monotonic()
             assert left > 0, f"{what}: not in time; heard {self.heard[-20:]}"
-            self.socket.socket.settimeout(left)
+            self.socket.socket.settimeout(min(left, _PAUSE))
             self._hear()
 
-    def until_seq(self, seq: int) -> None:
+    def until_seq(self, seq: int, timeout: float = 30) -> None:
         """Hear until this event has come, or a later one."""
-        self.until(lambda: (self.numbers.last or 0) >= seq, f"event {seq}")
+        self.until(lambda: (self.numbers.last or 0) >= seq, f"event {seq}", timeout)
 
     def kinds(self, kind: News) -> list[Happening]:
         """What was heard of one kind."""

@@ -1,13 +1,15 @@
 """What `pyctl events` prints: events, gaps and what changed, a module that goes."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
 
 from pyctl.cli import cli
-from pyctl.commands import events
 from pyctl.errors import ExitCode, NoKernelError
+from pyctl.netlink import watching
 from pyctl.netlink.events import Gap
 from pyctl.netlink.numbers import News, Reason
 from tests.pyctl.netlink.fakes import INFO, Said, happening, replace
@@ -20,9 +22,9 @@ def say(monkeypatch):
     """Runs the command with a module that says something."""
 
     def run(said, *arguments):
-        monkeypatch.setattr(events, "Listener", said.listener)
-        monkeypatch.setattr(events, "Kernel", lambda: said)
-        monkeypatch.setattr(events, "_AGAIN", 0)
+        monkeypatch.setattr(watching, "Listener", said.listener)
+        monkeypatch.setattr(watching, "Kernel", lambda: said)
+        monkeypatch.setattr(watching, "_AGAIN", 0)
         return CliRunner().invoke(cli, ["events", *arguments])
 
     return run
@@ -75,3 +77,8 @@ def test_the_module_comes_back(say):
     assert done.exit_code == ExitCode.OK
     assert "Waiting for it." in done.output
     assert done.output.count("Listening.") == 2
+
+
+def test_no_other_command_waits_for_pyroute2():
+    code = "import sys, pyctl.cli; sys.exit('pyroute2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
