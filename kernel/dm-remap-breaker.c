@@ -18,6 +18,7 @@
 #include <linux/jiffies.h>
 
 #include "dm-remap.h"
+#include "dm-remap-news.h"
 
 #define NR_CANARIES		8
 #define MIN_CANARIES		3
@@ -67,6 +68,7 @@ static void breaker_open(struct dmr_set *s, const char *why)
 	DMERR("%s: circuit breaker opened: %s; errors of %pg are passed up from now on, no sector is remapped",
 	      dm_device_name(s->md), why, s->main);
 	WRITE_ONCE(s->breaker_open, true);
+	dmr_news(s, DMR_NEWS_BREAKER, true, DMR_NO_SPARE);
 	dmr_event(s);
 }
 
@@ -119,5 +121,7 @@ void dmr_breaker_close(struct dmr_set *s)
 	lockdep_assert_held(&s->engine_lock);
 	s->window_start = 0;
 	s->canary_time = 0;
+	if (s->breaker_open)
+		dmr_news(s, DMR_NEWS_BREAKER, false, DMR_NO_SPARE);
 	WRITE_ONCE(s->breaker_open, false);
 }

@@ -22,6 +22,7 @@
 #include <linux/mm.h>
 
 #include "dm-remap.h"
+#include "dm-remap-news.h"
 #include "dm-remap-trace.h"
 
 /* Slots of a leaf in the bitmap of places: a power of two, the rest unused. */
@@ -562,6 +563,7 @@ static void account_batch(struct dmr_set *s)
 
 	for (st = s->staged; st < s->staged + s->nr_staged; st++) {
 		trace_dm_remap_remap(s, st);
+		dmr_news_entry(s, st);
 		if (!st->indexed) {
 			s->nr_bad += st->freed ? -1 : 1;
 			s->spare[st->bad_idx].bad += st->freed ? -1 : 1;
@@ -577,6 +579,7 @@ static void account_batch(struct dmr_set *s)
 	}
 	dmr_pairs_count(s, 1);
 	s->nr_staged = 0;
+	s->changed = dmr_change();
 }
 
 static int commit(struct dmr_set *s)

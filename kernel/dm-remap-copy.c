@@ -34,6 +34,7 @@
 #include <linux/sched/mm.h>
 
 #include "dm-remap-copy.h"
+#include "dm-remap-news.h"
 
 static const char *const phases[] = {
 	[DMR_COPY_OFF] = "off",
@@ -68,11 +69,15 @@ static void set_on(struct dmr_set *s, bool on, enum dmr_copy_phase phase)
 void dmr_copy_set_phase(struct dmr_set *s, enum dmr_copy_phase phase)
 {
 	struct dmr_copy *c = &s->copy;
+	bool on;
 
 	spin_lock_irq(&s->hold_lock);
-	if (c->on)
+	on = c->on;
+	if (on)
 		WRITE_ONCE(c->phase, phase);
 	spin_unlock_irq(&s->hold_lock);
+	if (on)
+		dmr_news(s, DMR_NEWS_COPY, phase, DMR_NO_SPARE);
 }
 
 /**
@@ -104,6 +109,7 @@ void dmr_copy_fail(struct dmr_set *s, const char *why, u64 unit)
 		return;
 	DMERR("%s: the copy of main has failed at sector %llu (%s): %pg must not be used instead of main",
 	      dm_device_name(s->md), dmr_unit_to_sector(s, unit), why, c->bdev);
+	dmr_news(s, DMR_NEWS_COPY, DMR_COPY_FAILED, DMR_NO_SPARE);
 	dmr_event(s);
 	/* The superblocks must know before anybody says that all is well. */
 	mod_delayed_work(s->read_wq, &c->work, 0);

@@ -4,6 +4,7 @@
  * a message failed, and whether a suspend wants the bios back.
  */
 #include "dm-remap.h"
+#include "dm-remap-news.h"
 
 /**
  * dmr_event_work() - tell the core that something has happened
@@ -91,6 +92,7 @@ void dmr_set_fail(struct dmr_set *s, const char *why)
 		return;
 	DMERR("%s: %s: all writes fail from now on, reads go on",
 	      dm_device_name(s->md), why);
+	dmr_news(s, DMR_NEWS_SET_FAILED, 0, DMR_NO_SPARE);
 	dmr_event(s);
 }
 

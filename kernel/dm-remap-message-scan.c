@@ -83,6 +83,32 @@ static int parse_from(struct dmr_call *c, u64 *from)
 	return -EINVAL;
 }
 
+static struct dmr_region_health health_of(struct dmr_set *s, const struct dmr_mark *m)
+{
+	return (struct dmr_region_health){
+		.units = DMR_REGION_SECTORS >> s->unit_shift,
+		.errors = m->errors,
+		.retries = m->retries,
+		.slow = dmr_pieces_count(m->slow),
+		.marginal = dmr_pieces_count(m->marginal),
+		.blanks = m->blanks,
+	};
+}
+
+/**
+ * dmr_mark_score() - the health score of a region
+ * @s: the set
+ * @m: its mark
+ *
+ * Context: any; the lock of the marks is held. Return: 0 to 100.
+ */
+unsigned int dmr_mark_score(struct dmr_set *s, const struct dmr_mark *m)
+{
+	struct dmr_region_health h = health_of(s, m);
+
+	return dmr_region_score(&h);
+}
+
 /**
  * dmr_mark_line() - what is known of a region, as a line
  * @s: the set
@@ -97,14 +123,7 @@ int dmr_mark_line(struct dmr_set *s, const struct dmr_mark *m, char *line,
 {
 	unsigned int device = m->key >> DMR_KEY_SHIFT;
 	u64 sector = (m->key & DMR_KEY_MASK) * DMR_REGION_SECTORS;
-	struct dmr_region_health h = {
-		.units = DMR_REGION_SECTORS >> s->unit_shift,
-		.errors = m->errors,
-		.retries = m->retries,
-		.slow = dmr_pieces_count(m->slow),
-		.marginal = dmr_pieces_count(m->marginal),
-		.blanks = m->blanks,
-	};
+	struct dmr_region_health h = health_of(s, m);
 	int len;
 
 	if (device)

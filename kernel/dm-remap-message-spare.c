@@ -77,7 +77,14 @@ static int parse_value(struct dmr_call *c, unsigned int max, unsigned int *value
 	return 0;
 }
 
-static const char *state_name(struct dmr_set *s, unsigned int row)
+/**
+ * dmr_spare_state_name() - a word for the state of a spare
+ * @s: the set
+ * @row: the spare
+ *
+ * Context: any; a snapshot. Return: a constant string.
+ */
+const char *dmr_spare_state_name(struct dmr_set *s, unsigned int row)
 {
 	static const char *const words[DMR_SPARE_NR_STATES] = {
 		[DMR_SPARE_NONE] = "none",
@@ -106,7 +113,7 @@ static void print_row(struct dmr_call *c, unsigned int row)
 	dmr_reply(c, "%u ", row);
 	print_device(c, sp->bdev);
 	dmr_reply(c, " %s %pUb sectors=%llu usable=%llu free=%llu used=%llu bad=%llu tier=%u health=%u draining=%u\n",
-		  state_name(c->s, row), desc->uuid, desc->sectors,
+		  dmr_spare_state_name(c->s, row), desc->uuid, desc->sectors,
 		  sp->present ? sp->usable : 0,
 		  sp->present ? sp->alloc.nr_free : 0, sp->used, sp->bad,
 		  desc->tier, dmr_spare_health(c->s, row),

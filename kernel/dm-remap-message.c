@@ -137,6 +137,20 @@ static int run_remap(struct dmr_call *c)
 	return r;
 }
 
+static int run_relocate(struct dmr_call *c)
+{
+	struct dmr_moved m = { };
+	struct dmr_range range;
+	int r = parse_range(c, 0, &range);
+
+	if (!r)
+		r = dmr_relocate_marginal(c->s, range.unit, range.n, &m);
+	if (!r)
+		dmr_reply(c, "relocated=%llu already=%llu kept=%llu", m.done, m.already,
+			  m.kept);
+	return r;
+}
+
 static int run_unremap(struct dmr_call *c)
 {
 	struct dmr_moved m = { };
@@ -406,6 +420,9 @@ static const struct dmr_command commands[] = {
 	{ "remap", 1, 2 * REMAP_PAIRS,
 	  "<sector> [<count> [<sector> <count>]...]: move sectors to a spare",
 	  run_remap },
+	{ "relocate", 1, 2,
+	  "<sector> [<count>]: move to a spare what can be read, before it can't",
+	  run_relocate },
 	{ "unremap", 1, 2, "<sector> [<count>]: move them back, verified",
 	  run_unremap },
 	{ "verify", 0, 2, "[<sector> [<count>]]: read remapped sectors from their spares",

@@ -34,6 +34,7 @@ void dmr_reply(struct dmr_call *c, const char *fmt, ...);
 int dmr_run_spare(struct dmr_call *c);
 int dmr_set_policy(struct dmr_set *s, const char *word);
 const char *dmr_policy_name(unsigned int policy);
+const char *dmr_spare_state_name(struct dmr_set *s, unsigned int row);
 
 /* dm-remap-message-scan.c */
 int dmr_run_scan(struct dmr_call *c);

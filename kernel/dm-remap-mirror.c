@@ -28,6 +28,7 @@
 #include <linux/mm.h>
 
 #include "dm-remap.h"
+#include "dm-remap-news.h"
 
 static bool usable(struct dmr_set *s, const struct dmr_entry *e)
 {
@@ -266,6 +267,7 @@ static blk_status_t write_apart(struct dmr_set *s, const struct dmr_pair *p,
 	if (!failed)
 		return BLK_STS_OK;
 	atomic64_inc(&s->stats.write_errors);
+	dmr_news_unit(s, DMR_NEWS_WRITE_ERROR, unit);
 	memcpy(page_address(s->unit_page), buf, dmr_unit_bytes(s));
 	w.failed = failed;
 	status = dmr_place_copies(s, s->unit_page, unit,

@@ -10,6 +10,7 @@
 #include <linux/slab.h>
 
 #include "dm-remap.h"
+#include "dm-remap-news.h"
 
 /* Units that the worker moves between two looks at what it is doing. */
 #define WORK_UNITS	1024
@@ -105,9 +106,14 @@ static bool has_failed_too_often(struct dmr_set *s, unsigned int idx)
  */
 void dmr_pool_look(struct dmr_set *s)
 {
-	bool low = dmr_space(s) != DMR_SPACE_OK;
+	enum dmr_space space = dmr_space(s);
+	bool low = space != DMR_SPACE_OK;
 	unsigned int i;
 
+	if (space != s->space) {
+		s->space = space;
+		dmr_news(s, DMR_NEWS_SPACE, space, DMR_NO_SPARE);
+	}
 	if (low != s->space_low) {
 		s->space_low = low;
 		if (low)

@@ -18,6 +18,7 @@
 #include <linux/sched/mm.h>
 
 #include "dm-remap.h"
+#include "dm-remap-news.h"
 
 /* A unit failed alone with @status: to a spare with it. */
 static blk_status_t redirect_unit(struct dmr_set *s, struct bio *bio, u64 off,
@@ -26,6 +27,7 @@ static blk_status_t redirect_unit(struct dmr_set *s, struct bio *bio, u64 off,
 	blk_status_t r;
 
 	atomic64_inc(&s->stats.write_errors);
+	dmr_news_unit(s, DMR_NEWS_WRITE_ERROR, unit);
 	/* A copy: what is checked and what is written must be the same. */
 	dmr_copy_from_bio(s, bio, off, s->unit_page);
 	r = dmr_place_unit(s, s->unit_page, unit, 0);

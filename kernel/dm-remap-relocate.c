@@ -13,6 +13,7 @@
 #include <linux/sort.h>
 
 #include "dm-remap.h"
+#include "dm-remap-news.h"
 #include "dm-remap-trace.h"
 
 /* Units that are held at one time; fewer where reading one is known to take long. */
@@ -99,6 +100,7 @@ static bool read_main(struct dmr_set *s, u64 unit, struct page *page)
 		atomic64_inc(&s->stats.retries);
 	}
 	atomic64_inc(&s->stats.read_errors);
+	dmr_news_unit(s, DMR_NEWS_READ_ERROR, unit);
 	return false;
 }
 

@@ -19,6 +19,7 @@
 #include <linux/sched/mm.h>
 
 #include "dm-remap.h"
+#include "dm-remap-news.h"
 
 /* Units that a job looks at in one go. */
 #define RESCUE_UNITS	256
@@ -155,6 +156,7 @@ static blk_status_t read_halves(struct dmr_rescue *job, u64 base, u64 off, u64 n
 				   sector + dmr_unit_to_sector(s, half));
 	}
 	atomic64_inc(&s->stats.read_errors);
+	dmr_news_unit(s, DMR_NEWS_READ_ERROR, job_unit(job, off));
 	/* Known to be lost: no use in waiting again. */
 	if (src->e.kind == DMR_KIND_LOST)
 		return status;

@@ -33,6 +33,7 @@
 #include <linux/slab.h>
 
 #include "dm-remap.h"
+#include "dm-remap-news.h"
 #include "dm-remap-trace.h"
 
 /* How often a slow piece must be slow. */
@@ -166,6 +167,7 @@ static void found(struct dmr_set *s, const struct dmr_spot *at, sector_t sector,
 	mutex_unlock(&sc->lock);
 	atomic64_add(counts[kind].by, counts[kind].life);
 	trace_dm_remap_finding(s, (int)at->device - 1, sector, sectors, kind, n);
+	dmr_news_at(s, DMR_NEWS_FINDING, kind, (int)at->device - 1, sector, sectors, n);
 }
 
 /*
@@ -624,6 +626,7 @@ static void relocate(struct dmr_set *s, const struct dmr_spot *at, u32 marginal)
 			break;
 		mutex_lock(&sc->lock);
 		dmr_marks_clear(&sc->marks, at->key, 1U << i);
+		sc->changed = dmr_change();
 		sc->warned = count_warned(&sc->marks);
 		mutex_unlock(&sc->lock);
 	}
@@ -665,8 +668,10 @@ void dmr_scan_look_end(struct dmr_set *s, const struct dmr_spot *at)
 	had = dmr_marks_find(&sc->marks, at->key);
 	mark = dmr_marks_look(&sc->marks, at->key, look);
 	marginal = mark && !at->device ? mark->marginal : 0;
-	if (mark || had)
+	if (mark || had) {
 		sc->warned = count_warned(&sc->marks);
+		sc->changed = dmr_change();
+	}
 	mutex_unlock(&sc->lock);
 	if (look->blank)
 		found(s, at, at->sector, at->sectors, DMR_FOUND_BLANK, 1);

@@ -29,6 +29,7 @@
 #include <linux/timekeeping.h>
 
 #include "dm-remap.h"
+#include "dm-remap-news.h"
 #include "dm-remap-trace.h"
 
 /* How long the worker works before others have a turn on its processor. */
@@ -135,6 +136,8 @@ static void trace_pass(struct dmr_set *s, enum dmr_scan_event what)
 	trace_dm_remap_scan(s, what, sc->st.pattern, sc->st.pass,
 			    sc->done * DMR_REGION_SECTORS,
 			    sc->total * DMR_REGION_SECTORS);
+	if (what != DMR_SCAN_GOES_ON)
+		dmr_news(s, DMR_NEWS_SCAN, what, DMR_NO_SPARE);
 }
 
 /* Steps of a whole pass over a device. */
@@ -654,6 +657,7 @@ static void forget_main(struct dmr_set *s)
 	sc->marks.n -= n;
 	memmove(sc->marks.mark, sc->marks.mark + n,
 		sc->marks.n * sizeof(*sc->marks.mark));
+	sc->changed = dmr_change();
 	sc->main = s->main;
 }
 
@@ -764,6 +768,7 @@ void dmr_scan_load(struct dmr_set *s, const struct dmr_scanned *from)
 	if (!sc->st.since)
 		sc->st.since = ktime_get_real_seconds();
 	load_marks(sc, from);
+	sc->changed = dmr_change();
 	open_device(s);
 	sc->step = dmr_order_resume(&sc->order, from->place);
 	measure(s);

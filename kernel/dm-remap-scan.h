@@ -14,6 +14,7 @@
 #include "dm-remap-order.h"
 #include "dm-remap-pace.h"
 #include "dm-remap-records.h"
+#include "dm-remap-uapi.h"
 
 struct dmr_opts;
 struct dmr_set;
@@ -33,25 +34,6 @@ enum dmr_relocation {
 	DMR_RELOCATE_HALF,	/* it is moved, or not: at every look by chance */
 	DMR_RELOCATE_ALWAYS,	/* it is moved */
 	DMR_NR_RELOCATIONS,
-};
-
-/* What has become of a pass; for the tracepoint. */
-enum dmr_scan_event {
-	DMR_SCAN_BEGINS,
-	DMR_SCAN_GOES_ON,	/* another percent is done */
-	DMR_SCAN_PAUSES,
-	DMR_SCAN_RESUMES,
-	DMR_SCAN_STOPS,
-	DMR_SCAN_ENDS,
-};
-
-/* What a look at a region can find; for the tracepoint. */
-enum dmr_finding {
-	DMR_FOUND_ERROR,	/* units that can't be read */
-	DMR_FOUND_RESCUED,	/* units that could be read again */
-	DMR_FOUND_SLOW,		/* a piece that is slow */
-	DMR_FOUND_BLANK,	/* a region that is blank, and wasn't */
-	DMR_FOUND_SPARE,	/* a unit of a spare that nobody uses, and can't be read */
 };
 
 /**
@@ -96,6 +78,7 @@ struct dmr_spot {
  * @done: regions of the pass that are done
  * @total: regions of it
  * @marks: what is known of single regions
+ * @changed: dmr_change() of the marks
  * @warned: regions that are slow, or were blank
  * @why: why it is paused, a word
  * @rate: KiB in a second, of late
@@ -132,6 +115,7 @@ struct dmr_scan {
 	u64 done;
 	u64 total;
 	struct dmr_marks marks;
+	u32 changed;
 	u32 warned;
 	const char *why;
 	u64 rate;
@@ -227,6 +211,7 @@ u64 dmr_scan_regions(struct dmr_set *s, unsigned int device);
 
 int dmr_mark_line(struct dmr_set *s, const struct dmr_mark *m, char *line,
 		  size_t room);
+unsigned int dmr_mark_score(struct dmr_set *s, const struct dmr_mark *m);
 
 /* --- dm-remap-scan-region.c: a look at a region -------------------------- */
 

@@ -9,10 +9,12 @@
 #include <linux/slab.h>
 
 #include "dm-remap.h"
+#include "dm-remap-news.h"
 
-/* sets_lock guards sets, every set's list member, and binding. */
+/* sets_lock guards sets, every set's list member, binding, and sets_changed. */
 static DEFINE_MUTEX(sets_lock);
 static LIST_HEAD(sets);
+static u32 sets_changed = DMR_UNCHANGED;
 
 static void stop_work(struct dmr_set *s)
 {
@@ -285,9 +287,12 @@ static int set_create(struct dmr_table *t, struct dmr_found *found)
 		set_free(s);
 		return r;
 	}
+	s->changed = dmr_change();
 	list_add(&s->list, &sets);
+	WRITE_ONCE(sets_changed, dmr_change());
 	t->set = s;
 	dmr_debugfs_add(s);
+	dmr_news(s, DMR_NEWS_SET_STARTED, 0, DMR_NO_SPARE);
 	DMINFO("%s: set %pUb: %llu remaps, %llu lost, unit %u bytes",
 	       dm_device_name(s->md), s->uuid, s->nr_remaps, s->nr_lost,
 	       dmr_unit_bytes(s));
@@ -348,6 +353,8 @@ void dmr_set_unbind(struct dmr_table *t)
 	t->set = NULL;
 	if (refcount_dec_and_test(&s->ref)) {
 		list_del(&s->list);
+		WRITE_ONCE(sets_changed, dmr_change());
+		dmr_news(s, DMR_NEWS_SET_STOPPED, 0, DMR_NO_SPARE);
 		dmr_debugfs_remove(s);
 		set_free(s);
 	}
@@ -371,6 +378,17 @@ void dmr_sets_walk(void (*fn)(struct dmr_set *s, void *data), void *data)
 	list_for_each_entry(s, &sets, list)
 		fn(s, data);
 	mutex_unlock(&sets_lock);
+}
+
+/**
+ * dmr_sets_changed() - a number for the list of sets
+ *
+ * To be asked before the list is walked. Context: any. Return: another number when a set
+ * has come or gone since.
+ */
+u32 dmr_sets_changed(void)
+{
+	return READ_ONCE(sets_changed);
 }
 
 /**

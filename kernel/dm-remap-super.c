@@ -16,6 +16,7 @@
 #include <linux/timekeeping.h>
 
 #include "dm-remap.h"
+#include "dm-remap-news.h"
 
 /**
  * dmr_nr_present() - spares that are in sync and in use
@@ -94,6 +95,7 @@ void dmr_members_changed(struct dmr_set *s, enum dmr_reason reason,
 	s->members_dirty = true;
 	s->reason = reason;
 	s->reason_spare = idx;
+	dmr_news(s, DMR_NEWS_MEMBERS, reason, idx);
 }
 
 /**

@@ -13,6 +13,7 @@
 #include <linux/uuid.h>
 
 #include "dm-remap.h"
+#include "dm-remap-netlink.h"
 
 #define MAX_OPTION_WORDS	40
 #define DMR_OPTIONS		"set, degraded, accept_main, copy_to, copy_id, relocate, " DMR_KEYS
@@ -489,9 +490,12 @@ static int __init dmr_init(void)
 	r = dmr_mem_init();
 	if (r)
 		return r;
-	r = dmr_sysfs_init();
+	r = dmr_netlink_init();
 	if (r)
 		goto err_mem;
+	r = dmr_sysfs_init();
+	if (r)
+		goto err_netlink;
 	dmr_debugfs_init();
 	for (i = 0; i < ARRAY_SIZE(dmr_targets); i++) {
 		fill_target(&dmr_targets[i]);
@@ -506,6 +510,8 @@ err:
 		dm_unregister_target(&dmr_targets[i]);
 	dmr_debugfs_exit();
 	dmr_sysfs_exit();
+err_netlink:
+	dmr_netlink_exit();
 err_mem:
 	dmr_mem_exit();
 	return r;
@@ -520,6 +526,7 @@ static void __exit dmr_exit(void)
 	dmr_sysfs_exit();
 	for (i = 0; i < ARRAY_SIZE(dmr_targets); i++)
 		dm_unregister_target(&dmr_targets[i]);
+	dmr_netlink_exit();
 	/* The last regions that were replaced are freed by RCU. */
 	rcu_barrier();
 	dmr_mem_exit();

@@ -35,6 +35,7 @@
 #include "dm-remap-region.h"
 #include "dm-remap-scan.h"
 #include "dm-remap-tag.h"
+#include "dm-remap-uapi.h"
 
 #define DM_MSG_PREFIX "remap"
 #define DMR_VERSION "4.0.0"
@@ -273,16 +274,6 @@ struct dmr_stats {
 	atomic64_t scan_relocated;	/* units that were moved because they were slow */
 };
 
-/* What the copy of main is doing. */
-enum dmr_copy_phase {
-	DMR_COPY_OFF,		/* nothing; there may be a replacement */
-	DMR_COPY_PAUSED,	/* writes go to both, the watermark stands still */
-	DMR_COPY_RUNNING,
-	DMR_COPY_COPIED,	/* all is there, writes go to both */
-	DMR_COPY_READY,		/* and the next table may have it as main */
-	DMR_COPY_FAILED,	/* the replacement is not what main is */
-};
-
 /**
  * struct dmr_copy - the copy of main to its replacement
  * @on: writes below @done go to both; under hold_lock
@@ -411,12 +402,14 @@ struct dmr_set {
 	struct dmr_alloc places;	/* used slots of the table */
 	void *places_mem;
 	u64 events;
+	u32 changed;			/* dmr_change() of the index */
 	u64 generation;			/* number of the newest record */
 	struct dmr_gen gen;		/* buffer for writing one */
 	bool members_dirty;		/* superblocks must be written first */
 	enum dmr_reason reason;		/* of a generation to be written with them */
 	unsigned int reason_spare;
 	bool space_low;			/* has been said */
+	enum dmr_space space;		/* when it was told last */
 	struct work_struct pool_work;	/* empties spares that failed too often */
 	struct dmr_state state;		/* as it was last read or written */
 	bool live;			/* loaded: has a state to write at the end */
@@ -583,6 +576,7 @@ void dmr_set_unbind(struct dmr_table *t);
 void dmr_set_suspend(struct dmr_set *s);
 void dmr_set_resume(struct dmr_set *s);
 void dmr_sets_walk(void (*fn)(struct dmr_set *s, void *data), void *data);
+u32 dmr_sets_changed(void);
 
 /* --- dm-remap-params.c: what can be changed for all sets ----------------- */
 
@@ -1004,12 +998,6 @@ void dmr_resync_all(struct dmr_set *s);
 int dmr_set_redundancy(struct dmr_set *s, unsigned int copies);
 
 /* --- dm-remap-pool.c: the spares as a pool ------------------------------- */
-
-enum dmr_space {
-	DMR_SPACE_OK,
-	DMR_SPACE_LOW,
-	DMR_SPACE_FULL,
-};
 
 u64 dmr_capacity(struct dmr_set *s);
 u64 dmr_free_units(struct dmr_set *s);

@@ -41,7 +41,7 @@ def main(config: Path | None, check: bool) -> None:
     """Watch all dm-remap devices, and do what the policy says. See docs/daemon.md."""
     open_device = dm.Device
     kernel = DeviceMapper(dm.list_devices, open_device, Registry(), time.time)
-    sys.exit(run(config, kernel, lambda name: Control(open_device(name)), check=check))
+    sys.exit(run(config, kernel, lambda name: Control(open_device(name)), check=check, events=True))
 
 
 def run(
@@ -51,15 +51,16 @@ def run(
     *,
     check: bool = False,
     pace: float = PACE,
+    events: bool = False,
 ) -> int:
-    """The daemon, or its check; returns the exit status. `pace` as serve has it."""
+    """The daemon, or its check; returns the exit status. `pace` and `events` as serve has them."""
     _log_to_stderr()
     try:
         if check:
             loaded = Loaded.load(config)
             click.echo(f"{loaded.file}: nothing is wrong, nor in the settings.")
             return ExitCode.OK
-        asyncio.run(serve(config, kernel, open_device, pace=pace))
+        asyncio.run(serve(config, kernel, open_device, pace=pace, events=events))
     except PolicyError as error:
         for one in error.problems:
             click.echo(f"dm-remapd: {one}", err=True)

@@ -19,6 +19,7 @@ from pyctl.daemon.audit import Audit
 from pyctl.daemon.core import Core
 from pyctl.daemon.faces import Faces
 from pyctl.daemon.diskmap import Maps
+from pyctl.daemon.hearing import Hearing
 from pyctl.daemon.metrics import Metrics
 from pyctl.daemon.process import PACE, Daemon, Loaded
 from pyctl.daemon.source import Kernel, StatusSource
@@ -37,10 +38,13 @@ async def serve(
     open_device: Open,
     clock: Callable[[], float] = time.time,
     pace: float = PACE,
+    *,
+    events: bool = False,
 ) -> None:
     """Run the daemon until SIGTERM or SIGINT; SIGHUP reads the files again.
 
-    `pace` is how many seconds there are between two looks at what came.
+    `pace` is how many seconds there are between two looks at what came. With `events` the
+    kernel's own events are heard, too.
 
     Raises PyctlError if it cannot start: wrong files, a damaged audit log, another daemon.
     """
@@ -55,6 +59,7 @@ async def serve(
             took=metrics.look.observe,
             poll=pace,
             read_every=loaded.settings.read_every,
+            hearing=Hearing(log.warning, clock, again=pace) if events else None,
         )
         source.restore(core.store.seen())
         notify = sdnotify.SystemdNotifier().notify

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from pyctl.control import Control, DmDevice
 from pyctl.daemon.events import Action, Event, Kind
+from pyctl.daemon.hearing import Hearing
 from pyctl.daemon.snapshot import SOURCE, Snapshot, changes, first_sight, look, reading
 from pyctl.daemon.threads import in_thread
 from pyctl.dm import DeviceName
@@ -164,6 +165,7 @@ class StatusSource:
     """Events from status, as Source.
 
     `log` gets what is wrong with a device, once, and `took` how many seconds each look has taken.
+    `hearing` says where things happened, and when to look at once; without it only counters speak.
     """
 
     def __init__(
@@ -176,7 +178,11 @@ class StatusSource:
         poll: float = 1,
         read_every: float = 60,
         patience: float = 30,
+        hearing: Hearing | None = None,
     ) -> None:
+        self.hearing = hearing
+        if hearing:
+            hearing.woken = self._wake
         self.kernel = kernel
         self.log = log
         self.clock = clock
@@ -191,6 +197,14 @@ class StatusSource:
 
     async def watch(self) -> None:
         """As Source.watch."""
+        if self.hearing:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self.hearing.watch())
+                both.create_task(self._poll())
+        else:
+            await self._poll()
+
+    async def _poll(self) -> None:
         while True:
             try:
                 numbers = await in_thread(self.kernel.events)
@@ -211,10 +225,18 @@ class StatusSource:
                 continue
             seen[name] = one.now.model_dump_json()
             events += _between(name, one.base, one.now)
+        if self.hearing:
+            # of a device that nobody knows yet is told later
+            known = self.devices()
+            heard = [one for one in self.hearing.take() if one.device in known]
+            events = [*self.hearing.places.named(events), *heard]
+            seen |= {one.device: known[one.device].model_dump_json() for one in heard}
         return Batch(tuple(events), seen)
 
     def done(self, batch: Batch) -> None:
         """As Source.done."""
+        if self.hearing:
+            self.hearing.done(batch.events, batch.seen)
         for name, body in batch.seen.items():
             one = self._watched[name]
             # what was seen meanwhile is compared with that
@@ -265,6 +287,8 @@ class StatusSource:
             now = await in_thread(self.kernel.look, name)
             # what cannot be told is not taken
             reading(name, now)
+            if self.hearing:
+                await self.hearing.looked(name)
         except NotFoundError:
             # gone just now, or it has the table of another target
             await self._left(one)
@@ -296,6 +320,12 @@ class StatusSource:
             one.now = last.model_copy(
                 update={"time": self.clock(), "present": False, "stopped": stopped}
             )
+
+    # Something has happened: the next poll looks at it, whatever its number says.
+    def _wake(self, name: str) -> None:
+        for each in self._watched.values() if not name else [self._watched.get(name)]:
+            if each is not None:
+                each.number = None
 
     def _say(self, name: str, why: str) -> None:
         known = self._watched[name].why if name else self._why

@@ -20,7 +20,7 @@ from tests.kernel.lib.setup import disks, failing_write, pattern
 from tests.pyctl.daemon.remembered import remembered
 
 # An emulated guest needs seconds to start such a program.
-_START = 60
+_START = 120
 _RULES = """
 version: 1
 name: test
@@ -103,6 +103,7 @@ def _spoil(main: NullBlk, dm: Scanned, *sectors: int) -> None:
         failing_write(main, dm, sector, pattern(1, seed=sector))
 
 
+@pytest.mark.timeout(600)
 def test_an_error_is_heard_and_what_is_near_it_is_looked_at(daemon: Daemon) -> None:
     with disks() as (main, spare), Scanned(main, spare) as dm, daemon.running(dm):
         assert dm.count("last") == 0
@@ -117,6 +118,7 @@ def test_an_error_is_heard_and_what_is_near_it_is_looked_at(daemon: Daemon) -> N
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 def test_each_error_is_counted_once_whenever_the_daemon_is_killed(daemon: Daemon) -> None:
     with disks() as (main, spare), Scanned(main, spare) as dm:
         _spoil(main, dm, 1000)

@@ -67,7 +67,7 @@ def test_the_commands():
         ],
         *["migrate-main", "unwrap", "rollback"],
         *(f"scan {verb}" for verb in SCAN_VERBS),
-        *["ping", "stats", "health", "version", "completion"],
+        *["ping", "stats", "health", "version", "completion", "events"],
         *(
             f"metadata {verb}"
             for verb in (

@@ -87,3 +87,10 @@ def test_the_unit_belongs_to_the_program():
 def test_the_program_is_there():
     done = subprocess.run([PROGRAM, "--help"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("Usage: dm-remapd")
+
+
+def test_the_unit_lets_the_daemon_hear_the_kernel():
+    (line,) = [
+        line for line in UNIT.read_text().splitlines() if line.startswith("RestrictAddressFamilies")
+    ]
+    assert set(line.partition("=")[2].split()) == {"AF_UNIX", "AF_INET", "AF_INET6", "AF_NETLINK"}
