@@ -83,6 +83,8 @@ BPF_HASH(faults, struct fault, u64, FAULTS);
 BPF_ARRAY(ends, u64, DEVICES * 2 * ENDS);
 BPF_ARRAY(begun, u64, DEVICES);
 BPF_ARRAY(ended, u64, DEVICES);
+/* Written by the worker alone: bios that it has given up. */
+BPF_ARRAY(forgotten, u64, DEVICES);
 BPF_PERCPU_ARRAY(losses, u64, DEVICES * LOSSES);
 
 static inline void lose(u32 device, u32 what)
@@ -202,12 +204,13 @@ static inline void arrive(struct flight *f, u64 now)
 static inline u8 depth_of(u32 device)
 {
 	u64 *in = begun.lookup(&device), *out = ended.lookup(&device);
+	u64 *never = forgotten.lookup(&device);
 	u32 slot;
 
-	if (!in || !out)
+	if (!in || !out || !never)
 		return 0;
 	__sync_fetch_and_add(in, 1);
-	slot = log2_of(*in > *out ? *in - *out : 1);
+	slot = log2_of(*in > *out + *never ? *in - *out - *never : 1);
 	return slot < DEPTH_SLOTS ? slot : DEPTH_SLOTS - 1;
 }
 

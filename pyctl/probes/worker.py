@@ -25,6 +25,7 @@ __all__ = ["main"]
 
 # A bio that has been under way for so long has ended unseen.
 _STALE_NS = 600 * 10**9
+_SWEEP_SECONDS = 60
 _COUNT = 8
 
 
@@ -49,7 +50,8 @@ class _Probes:
             raise UnavailableError(f"The kernel or bcc refused the program: {error}.") from error
         self._look: dict[str, bytes] = {"regions": b"", "losses": b""}
         self._faults: dict[bytes, int] = {}
-        self._swept = [0] * len(devices)
+        self._forgotten = [0] * len(devices)
+        self._told_of = [0] * len(devices)
 
     def frame(self, at: float, seconds: float) -> Frame:
         frame = Frame(at, seconds)
@@ -62,25 +64,25 @@ class _Probes:
             frame.part(device, own).faults[fault.what, fault.kind, fault.code] = number
         begun, ended = (self._bpf[name] for name in ("begun", "ended"))
         frame.in_flight = [
-            max(0, begun[index].value - ended[index].value) for index in range(len(self._devices))
+            max(0, begun[index].value - ended[index].value - forgotten)
+            for index, forgotten in enumerate(self._forgotten)
         ]
         frame.losses = self._lost()
         return frame
 
-    # What began long ago and never ended is none that is under way. Each is counted as lost, and as
-    # ended, unless it does end right now.
+    # What began long ago and never ended is none that is under way, unless it ends right now.
     def sweep(self) -> None:
-        flights, ended = self._bpf["flights"], self._bpf["ended"]
+        flights, forgotten = self._bpf["flights"], self._bpf["forgotten"]
         now = time.monotonic_ns()
-        for key, flight in list(flights.items()):
+        for key, flight in list(flights.items_lookup_batch()):
             if now - flight.began > _STALE_NS:
                 try:
                     del flights[key]
                 except KeyError:
                     continue
-                self._swept[flight.device] += 1
-                index = ctypes.c_int(flight.device)
-                ended[index] = ctypes.c_ulonglong(ended[index].value + 1)
+                self._forgotten[flight.device] += 1
+        for index, number in enumerate(self._forgotten):
+            forgotten[ctypes.c_int(index)] = ctypes.c_ulonglong(number)
 
     def close(self) -> None:
         self._bpf.cleanup()
@@ -109,11 +111,11 @@ class _Probes:
             _sum(now, index, self._cpus) - _sum(before, index, self._cpus) for index in range(count)
         ]
         lost = []
-        for index, swept in enumerate(self._swept):
+        for index, forgotten in enumerate(self._forgotten):
             own = {loss.name.lower(): sums[index * LOSSES + loss] for loss in Loss}
-            own["never_ended"] = swept
+            own["never_ended"] = forgotten - self._told_of[index]
             lost.append({name: number for name, number in own.items() if number})
-        self._swept = [0] * len(self._devices)
+        self._told_of = list(self._forgotten)
         return lost
 
     # All of an array, in one call.
@@ -184,13 +186,16 @@ def _serve(probes: _Probes, header: Header, out: TextIO) -> None:
     start = last = time.monotonic()
     _say(out, header.line())
     due = start + header.interval
+    sweep_due = start
     going_on = True
     while going_on:
         ready, _, _ = select.select([0], [], [], max(0, due - time.monotonic()))
         if ready:
             going_on = bool(os.read(0, 4096))
         now = time.monotonic()
-        probes.sweep()
+        if now >= sweep_due:
+            probes.sweep()
+            sweep_due = now + _SWEEP_SECONDS
         _say(out, probes.frame(now - start, now - last).line())
         last, due = now, now + header.interval
     _say(out, End("stopped").line())
