@@ -15,6 +15,7 @@ from pyctl.errors import PyctlError
 from pyctl.probes.frames import Device, Frame, Header
 from pyctl.probes.layout import What
 from pyctl.status import key_values
+from pyctl.table import is_ours
 
 __all__ = ["KernelCounters", "module_counters"]
 
@@ -37,8 +38,12 @@ Own = Callable[[str], Mapping[str, int]]
 
 def module_counters(name: str) -> Mapping[str, int]:
     """The counters of a dm-remap device; none of what is no such device."""
+    device = dm.Device(name)
     try:
-        reply = dm.Device(name).message(0, "stats")
+        # The kernel logs messages that a target does not understand.
+        if not all(is_ours(line) for line in device.table()):
+            return {}
+        reply = device.message(0, "stats")
     except PyctlError:
         return {}
     return {key: int(value) for key, value in key_values(reply).items() if value.isdigit()}
