@@ -16,7 +16,7 @@ import click
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["Pairs", "Rows", "counted", "progress_bar", "show", "when"]
+__all__ = ["Pairs", "Rows", "counted", "progress_bar", "show", "table_of", "when"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def show(what: Rows | Pairs | str, *, err: bool = False) -> None:
         return
     from rich.console import Console
 
-    table = _table(what)
+    table = table_of(what)
     if (sys.stderr if err else sys.stdout).isatty():
         Console(highlight=False, stderr=err).print(table)
         return
@@ -102,7 +102,8 @@ def progress_bar(title: str, unit: str = "") -> Iterator[Callable[[int, int], No
         yield step
 
 
-def _table(what: Rows | Pairs) -> "Table":
+def table_of(what: Rows | Pairs) -> "Table":
+    """A table of rich."""
     from rich.table import Table
     from rich.text import Text
 

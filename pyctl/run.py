@@ -5,13 +5,22 @@ import shlex
 import subprocess
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import IO, NamedTuple
 
 from pyctl.errors import RunError
 
-__all__ = ["run"]
+__all__ = ["Started", "run", "start"]
 
 # The administrator's tools are here even where a user's PATH lacks them.
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+
+
+class Started(NamedTuple):
+    """A program that is running, and the pipes to and from it."""
+
+    process: subprocess.Popen[bytes]
+    stdin: IO[bytes]
+    stdout: IO[bytes]
 
 
 def run(
@@ -59,6 +68,32 @@ def run(
             hint=f"The command was: {pasteable}",
         )
     return done.stdout or ""
+
+
+def start(argv: Sequence[str | Path], *, stderr: IO[bytes]) -> Started:
+    """Start a program without a shell, with pipes to its stdin and from its stdout.
+
+    Whoever calls ends it. Raises RunError if it cannot be started.
+    """
+    words = [os.fspath(word) for word in argv]
+    try:
+        # Ctrl-C is for us: the program ends when its stdin does.
+        process = subprocess.Popen(
+            words,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise RunError(
+            f"Cannot start the program {words[0]}: {error.strerror}.",
+            returncode=-1,
+            hint=f"The command was: {shlex.join(words)}",
+        ) from error
+    if process.stdin is None or process.stdout is None:
+        raise AssertionError("Popen makes the pipes that it was asked for")
+    return Started(process, process.stdin, process.stdout)
 
 
 # Also what differs from the caller's environment belongs to a command that can be pasted.

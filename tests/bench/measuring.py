@@ -9,6 +9,8 @@ from tests.bench import devices, guest, inline, others, plan
 from tests.bench.finding import guest as finding_guest
 from tests.bench.finding import plan as finding_plan
 from tests.bench.finding.figures import findings_of
+from tests.bench.probes import guest as probes_guest
+from tests.bench.probes.figures import probing_of
 from tests.bench.report import progress
 from tests.bench.results import Result, Row, rows_of
 from tests.bench.scale import guest as scale_guest
@@ -169,6 +171,17 @@ def finding(kernels: Sequence[Kernel]) -> list[Result]:
     return results
 
 
+def probes(kernels: Sequence[Kernel]) -> list[Result]:
+    """Measure what probes add to an I/O."""
+    results: list[Result] = []
+    for kernel in kernels:
+        with progress(kernel.release) as step:
+            step("I/O with probes")
+            measured = probes_guest.measure(kernel)
+            results += [probing_of(kernel.series, each) for each in measured]
+    return results
+
+
 def _whole_io(kernels: Sequence[Kernel], rounds: int) -> list[Result]:
     return io(kernels, Effort(rounds, plan.WORKLOADS), count_inline=True)
 
@@ -181,5 +194,6 @@ PARTS: Mapping[str, Callable[[Sequence[Kernel], int], list[Result]]] = {
     "smp": several_processors,
     "spares": lambda kernels, _: spares(kernels),
     "scan": lambda kernels, _: beside_the_scan(kernels),
+    "probes": lambda kernels, _: probes(kernels),
     "finding": lambda kernels, _: finding(kernels),
 }

@@ -8,6 +8,8 @@ from rich.console import Console
 from tests.bench.finding import report as finding_report
 from tests.bench.finding.figures import Finding
 from tests.bench.inline import Count
+from tests.bench.probes import report as probes_report
+from tests.bench.probes.figures import Probing
 from tests.bench.results import Result, Row
 from tests.bench.scale import report as scale_report
 from tests.bench.scale.figures import Figure
@@ -101,6 +103,7 @@ def _sheets(
         yield from spares_report.of_throughputs([f for f in own if isinstance(f, Throughput)])
         yield from scan_report.of_foreground([f for f in own if isinstance(f, Foreground)])
         yield from scan_report.of_idle([f for f in own if isinstance(f, Idle)])
+        yield from probes_report.sheets([f for f in own if isinstance(f, Probing)])
         yield from finding_report.sheets([f for f in own if isinstance(f, Finding)])
 
 

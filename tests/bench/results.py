@@ -10,6 +10,7 @@ from tests.bench import plan
 from tests.bench.finding.figures import Finding
 from tests.bench.guest import Samples
 from tests.bench.inline import Count
+from tests.bench.probes.figures import Probing
 from tests.bench.scale.figures import Figure
 from tests.bench.scan.figures import Foreground, Idle
 from tests.bench.smp.figures import Scaling
@@ -52,7 +53,9 @@ class Row:
         )
 
 
-Result = Row | Count | Figure | Scaling | Allocation | Throughput | Foreground | Idle | Finding
+Result = (
+    Row | Count | Figure | Scaling | Allocation | Throughput | Foreground | Idle | Probing | Finding
+)
 
 
 def rows_of(
@@ -90,7 +93,7 @@ def write(results: Sequence[Result], path: Path) -> None:
 
     Rows have a "case", counts a "count", figures a "value", scalings "cpus", allocations a
     "pattern", throughputs "spares", foregrounds "p99", idle scans "bytes_per_second",
-    passes of a scan "bad_found".
+    probings "beside", passes of a scan "bad_found".
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = ",\n".join("  " + json.dumps(asdict(result)) for result in results)

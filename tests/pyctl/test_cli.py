@@ -76,6 +76,7 @@ def test_the_commands():
             )
         ),
         *(f"policy {verb}" for verb in ("check", "test", "explain")),
+        *(f"probe {verb}" for verb in ("top", "hist", "record", "replay")),
         *(f"alert {verb}" for verb in ("list", "ack", "resolve", "mute", "unmute", "mutes")),
         *(f"predict {verb}" for verb in ("regions",)),
         *(f"audit {verb}" for verb in ("verify", "report")),

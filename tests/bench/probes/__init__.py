@@ -1,0 +1,1 @@
+"""What probes cost those whose I/O is looked at, and those beside them."""
