@@ -17,8 +17,8 @@ from pyctl.daemon.api.server import Servers
 from pyctl.daemon.api.service import Service
 from pyctl.daemon.audit import Audit
 from pyctl.daemon.core import Core
-from pyctl.daemon.faces import Faces
 from pyctl.daemon.diskmap import Maps
+from pyctl.daemon.faces import Faces
 from pyctl.daemon.hearing import Hearing
 from pyctl.daemon.metrics import Metrics
 from pyctl.daemon.process import PACE, Daemon, Loaded
