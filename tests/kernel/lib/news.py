@@ -1,5 +1,6 @@
 """Listening to the kernel's events without an event loop, and doing things with fewer rights."""
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -51,6 +52,13 @@ class Ear:
         """Hear until this event has come, or a later one."""
         self.until(lambda: (self.numbers.last or 0) >= seq, f"event {seq}", timeout)
 
+    def catch_up(self) -> None:
+        """Hear what waits in the socket, until there is nothing any more."""
+        self.socket.socket.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._hear()
+
     def kinds(self, kind: News) -> list[Happening]:
         """What was heard of one kind."""
         return [one for one in self.heard if one.kind is kind]
@@ -61,6 +69,7 @@ class Ear:
         except TimeoutError:
             return
         except OSError as error:
+            # (BlockingIOError is for catch_up)
             if error.errno != errno.ENOBUFS:
                 raise
             self.overruns += 1
