@@ -14,7 +14,7 @@ from pyctl.netlink.sets import Kernel
 from pyctl.netlink.wire import Socket
 from tests.kernel.lib.background import Background
 from tests.kernel.lib.blockdev import NullBlk
-from tests.kernel.lib.news import CAP_NET_ADMIN, Ear, errno_without_rights, speak
+from tests.kernel.lib.news import CAP_NET_ADMIN, Ear, errno_without_rights, speak, storm
 from tests.kernel.lib.pool import attach, number_of
 from tests.kernel.lib.retry import must_end, retry, wait_until
 from tests.kernel.lib.run import CommandError, run
@@ -176,6 +176,44 @@ def test_the_list_of_sets_waits_for_no_set(three: Disks) -> None:
             assert not found[above.name].suspended
             must_end(below.resume, "the resume")
         assert above.remapped() == {1000}
+
+
+@pytest.mark.timeout(600)
+def test_a_storm_shows_as_a_gap(
+    share: float, record_property: Callable[[str, object], None]
+) -> None:
+    """One who listens hears of every remap; one who doesn't keep up learns that he hasn't."""
+    count = max(1000, int(8000 * share))
+    with (
+        NullBlk(64) as main,
+        NullBlk(32) as spare,
+        QuickRemap(main, spare) as dm,
+        Ear() as quick,
+        Ear(room=4096) as slow,
+    ):
+        with Background(lambda: storm(dm, count)) as storming:
+            quick.until(lambda: not storming.running(), "the storm is over", timeout=240)
+        seq = Kernel().get(dm.name).seq
+        quick.until_seq(seq, timeout=120)
+        slow.until(lambda: slow.overruns, "too much for it")
+        # or what comes next finds no room, either
+        slow.catch_up()
+        dm.message("remap", 3 * count)
+        seq = Kernel().get(dm.name).seq
+        for ear in (quick, slow):
+            ear.until_seq(seq)
+        remapped = sum(one.count for one in quick.kinds(News.REMAP))
+        missed = sum(gap.missed for gap in quick.gaps)
+        assert remapped + missed >= count + 1
+        assert missed or remapped == count + 1
+        assert sum(gap.missed for gap in slow.gaps) > 0
+        assert sum(gap.missed for gap in slow.gaps) + len(slow.heard) >= count
+        info = Kernel().get(dm.name)
+        entries = Kernel().remaps(info.uuid)
+        assert {one.sector for one in entries} == {*range(0, 2 * count, 2), 3 * count}
+        assert info.remaps == len(entries) == count + 1
+    record_property("remaps", count)
+    record_property("missed_by_a_listener_with_4_KiB", sum(gap.missed for gap in slow.gaps))
 
 
 def test_the_module_goes_while_somebody_listens(reloaded: None) -> None:
