@@ -18,7 +18,10 @@
 #include <linux/jiffies.h>
 
 #include "dm-remap.h"
+#include "dm-remap-data.h"
+#include "dm-remap-faces.h"
 #include "dm-remap-news.h"
+#include "dm-remap-table.h"
 
 #define NR_CANARIES		8
 #define MIN_CANARIES		3

@@ -22,7 +22,10 @@
 #include <linux/mm.h>
 
 #include "dm-remap.h"
+#include "dm-remap-data.h"
 #include "dm-remap-news.h"
+#include "dm-remap-spares.h"
+#include "dm-remap-table.h"
 #include "dm-remap-trace.h"
 
 /* Slots of a leaf in the bitmap of places: a power of two, the rest unused. */

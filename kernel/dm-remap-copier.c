@@ -11,6 +11,8 @@
 #include <linux/slab.h>
 
 #include "dm-remap-copy.h"
+#include "dm-remap-data.h"
+#include "dm-remap-table.h"
 
 /* What is read and written in one go, and the length of one bio. */
 #define COPY_BYTES	(1U << 20)

@@ -34,7 +34,9 @@
 #include <linux/sched/mm.h>
 
 #include "dm-remap-copy.h"
+#include "dm-remap-data.h"
 #include "dm-remap-news.h"
+#include "dm-remap-table.h"
 
 static const char *const phases[] = {
 	[DMR_COPY_OFF] = "off",

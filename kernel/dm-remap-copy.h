@@ -7,6 +7,7 @@
 #define DM_REMAP_COPY_H
 
 #include "dm-remap.h"
+#include "dm-remap-data.h"
 
 /* So many bytes are held at one time, at the most. */
 #define DMR_COPY_WINDOW	(4U << 20)

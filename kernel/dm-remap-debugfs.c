@@ -18,6 +18,9 @@
 #include <linux/slab.h>
 
 #include "dm-remap.h"
+#include "dm-remap-data.h"
+#include "dm-remap-faces.h"
+#include "dm-remap-spares.h"
 
 /* Of what can be written to remap_control, at the most. */
 #define COMMAND_LEN	1024

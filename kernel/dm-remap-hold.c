@@ -15,6 +15,7 @@
 #include <linux/rcupdate.h>
 
 #include "dm-remap.h"
+#include "dm-remap-data.h"
 
 static struct dmr_hold *find_hold(struct dmr_set *s, u64 first, u64 last)
 {

@@ -17,6 +17,8 @@
 #include <linux/part_stat.h>
 
 #include "dm-remap.h"
+#include "dm-remap-data.h"
+#include "dm-remap-faces.h"
 
 #define LINGER_NS	(100 * NSEC_PER_MSEC)
 

@@ -21,6 +21,7 @@
 #include <linux/sort.h>
 
 #include "dm-remap.h"
+#include "dm-remap-table.h"
 
 /* Regions of main, before those of second copies. */
 static u64 main_regions(const struct dmr_set *s)

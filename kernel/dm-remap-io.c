@@ -7,6 +7,7 @@
 #include <linux/mm.h>
 
 #include "dm-remap.h"
+#include "dm-remap-data.h"
 
 /*
  * What a repeated attempt keeps of a bio's flags: nothing that makes it fail

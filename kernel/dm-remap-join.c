@@ -25,6 +25,9 @@
 #include <linux/uuid.h>
 
 #include "dm-remap.h"
+#include "dm-remap-data.h"
+#include "dm-remap-spares.h"
+#include "dm-remap-table.h"
 
 /* Leaves that are copied without letting anybody else at the table. */
 #define CHUNK_LEAVES	(DMR_BULK_BYTES / DMR_BLOCK_SIZE)

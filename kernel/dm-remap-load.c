@@ -22,6 +22,9 @@
 #include <linux/slab.h>
 
 #include "dm-remap.h"
+#include "dm-remap-data.h"
+#include "dm-remap-spares.h"
+#include "dm-remap-table.h"
 
 static void probe_copies(struct block_device *bdev, struct dmr_found *found,
 			 void *buf, struct dmr_sb *sb)

@@ -18,6 +18,8 @@
  * counted in its epoch.
  */
 #include "dm-remap.h"
+#include "dm-remap-data.h"
+#include "dm-remap-table.h"
 #include "dm-remap-trace.h"
 
 /* What dmr_choose() decided. */

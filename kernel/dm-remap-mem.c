@@ -16,6 +16,7 @@
 #include <linux/vmalloc.h>
 
 #include "dm-remap.h"
+#include "dm-remap-table.h"
 
 /* Powers of two between which there are caches: 64 to 4096. */
 #define MIN_SHIFT	6

@@ -28,6 +28,10 @@
 #include <linux/slab.h>
 
 #include "dm-remap.h"
+#include "dm-remap-data.h"
+#include "dm-remap-faces.h"
+#include "dm-remap-spares.h"
+#include "dm-remap-table.h"
 
 /* Units that are changed in one step, and entries that are looked at. */
 #define STEP_UNITS	16

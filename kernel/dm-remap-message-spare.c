@@ -5,7 +5,9 @@
  * All handlers: process context, may sleep; the core keeps the table while one
  * runs.
  */
+#include "dm-remap-data.h"
 #include "dm-remap-message.h"
+#include "dm-remap-spares.h"
 
 #define SPARE_USAGE							\
 	"list; usage; join <major>:<minor> [force|trust]; drain <row> on|off; "	\

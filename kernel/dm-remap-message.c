@@ -11,7 +11,11 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
+#include "dm-remap-data.h"
+#include "dm-remap-faces.h"
 #include "dm-remap-message.h"
+#include "dm-remap-spares.h"
+#include "dm-remap-table.h"
 
 /* Ranges of one message at the most: what one commit can make durable. */
 #define REMAP_PAIRS	DMR_BATCH

@@ -12,6 +12,9 @@
 #include <linux/slab.h>
 
 #include "dm-remap.h"
+#include "dm-remap-data.h"
+#include "dm-remap-spares.h"
+#include "dm-remap-table.h"
 
 /* Units that are held at one time: their writes wait for as many writes of ours. */
 #define PIECE_UNITS	16

@@ -28,7 +28,9 @@
 #include <linux/mm.h>
 
 #include "dm-remap.h"
+#include "dm-remap-data.h"
 #include "dm-remap-news.h"
+#include "dm-remap-table.h"
 
 static bool usable(struct dmr_set *s, const struct dmr_entry *e)
 {

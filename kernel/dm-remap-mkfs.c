@@ -17,6 +17,8 @@
 #include <linux/uuid.h>
 
 #include "dm-remap.h"
+#include "dm-remap-data.h"
+#include "dm-remap-table.h"
 
 /* How much of the end of a spare must be blank, in sectors. */
 #define TAIL_SECTORS	2048

@@ -4,8 +4,11 @@
  * go on where they were. What they keep in between is a number, never a pointer; what
  * has changed meanwhile sets NLM_F_DUMP_INTR.
  */
+#include "dm-remap-data.h"
+#include "dm-remap-faces.h"
 #include "dm-remap-health.h"
 #include "dm-remap-netlink.h"
+#include "dm-remap-table.h"
 
 /**
  * struct dumping - where a dump is

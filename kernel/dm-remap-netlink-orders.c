@@ -6,6 +6,7 @@
  */
 #include <linux/slab.h>
 
+#include "dm-remap-faces.h"
 #include "dm-remap-netlink.h"
 
 /* Room for an answer; those of orders are a line. */

@@ -4,8 +4,12 @@
  * the sets, as the status line is: a set that waits for another device keeps nobody from
  * seeing how it is.
  */
+#include "dm-remap-data.h"
+#include "dm-remap-faces.h"
 #include "dm-remap-message.h"
 #include "dm-remap-netlink.h"
+#include "dm-remap-spares.h"
+#include "dm-remap-table.h"
 
 static int put_dev(struct sk_buff *skb, int major, int minor, dev_t dev)
 {

@@ -18,6 +18,7 @@
  */
 #include <linux/capability.h>
 
+#include "dm-remap-faces.h"
 #include "dm-remap-netlink.h"
 
 /* Room for an event, with all that it can have. */

@@ -11,6 +11,7 @@
 #include <linux/mutex.h>
 
 #include "dm-remap.h"
+#include "dm-remap-faces.h"
 
 unsigned int dm_remap_debug;
 unsigned int max_remaps;

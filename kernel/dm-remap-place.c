@@ -4,6 +4,8 @@
  * becomes of spare units that don't take the data.
  */
 #include "dm-remap.h"
+#include "dm-remap-data.h"
+#include "dm-remap-table.h"
 
 /* Spare units tried for one main unit before giving up. */
 #define MAX_PLACE_TRIES		8

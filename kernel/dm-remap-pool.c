@@ -10,7 +10,10 @@
 #include <linux/slab.h>
 
 #include "dm-remap.h"
+#include "dm-remap-data.h"
 #include "dm-remap-news.h"
+#include "dm-remap-spares.h"
+#include "dm-remap-table.h"
 
 /* Units that the worker moves between two looks at what it is doing. */
 #define WORK_UNITS	1024

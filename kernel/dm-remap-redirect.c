@@ -18,7 +18,9 @@
 #include <linux/sched/mm.h>
 
 #include "dm-remap.h"
+#include "dm-remap-data.h"
 #include "dm-remap-news.h"
+#include "dm-remap-table.h"
 
 /* A unit failed alone with @status: to a spare with it. */
 static blk_status_t redirect_unit(struct dmr_set *s, struct bio *bio, u64 off,

@@ -13,7 +13,10 @@
 #include <linux/sort.h>
 
 #include "dm-remap.h"
+#include "dm-remap-data.h"
 #include "dm-remap-news.h"
+#include "dm-remap-spares.h"
+#include "dm-remap-table.h"
 #include "dm-remap-trace.h"
 
 /* Units that are held at one time; fewer where reading one is known to take long. */

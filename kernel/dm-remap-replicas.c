@@ -13,6 +13,8 @@
 #include <linux/mm.h>
 
 #include "dm-remap.h"
+#include "dm-remap-data.h"
+#include "dm-remap-table.h"
 
 static u64 *replica_seq(struct dmr_replicas *rp, unsigned int spare,
 			unsigned int k, u32 no)

@@ -19,7 +19,9 @@
 #include <linux/sched/mm.h>
 
 #include "dm-remap.h"
+#include "dm-remap-data.h"
 #include "dm-remap-news.h"
+#include "dm-remap-table.h"
 
 /* Units that a job looks at in one go. */
 #define RESCUE_UNITS	256

@@ -33,7 +33,10 @@
 #include <linux/slab.h>
 
 #include "dm-remap.h"
+#include "dm-remap-data.h"
 #include "dm-remap-news.h"
+#include "dm-remap-spares.h"
+#include "dm-remap-table.h"
 #include "dm-remap-trace.h"
 
 /* How often a slow piece must be slow. */

@@ -29,7 +29,9 @@
 #include <linux/timekeeping.h>
 
 #include "dm-remap.h"
+#include "dm-remap-faces.h"
 #include "dm-remap-news.h"
+#include "dm-remap-table.h"
 #include "dm-remap-trace.h"
 
 /* How long the worker works before others have a turn on its processor. */

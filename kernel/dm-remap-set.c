@@ -9,7 +9,11 @@
 #include <linux/slab.h>
 
 #include "dm-remap.h"
+#include "dm-remap-data.h"
+#include "dm-remap-faces.h"
 #include "dm-remap-news.h"
+#include "dm-remap-spares.h"
+#include "dm-remap-table.h"
 
 /* sets_lock guards sets, every set's list member, binding, and sets_changed. */
 static DEFINE_MUTEX(sets_lock);

@@ -21,6 +21,9 @@
 #include <linux/timekeeping.h>
 
 #include "dm-remap.h"
+#include "dm-remap-data.h"
+#include "dm-remap-faces.h"
+#include "dm-remap-table.h"
 
 /* Where each counter lives; those of the healthy path are per CPU. */
 static const size_t counters[DMR_NR_COUNTERS] = {

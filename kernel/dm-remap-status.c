@@ -6,8 +6,12 @@
 #include <linux/timekeeping.h>
 
 #include "dm-remap.h"
+#include "dm-remap-data.h"
+#include "dm-remap-faces.h"
 #include "dm-remap-health.h"
 #include "dm-remap-message.h"
+#include "dm-remap-spares.h"
+#include "dm-remap-table.h"
 
 /**
  * dmr_done() - bios that ended well on the healthy path since the set started

@@ -16,7 +16,10 @@
 #include <linux/timekeeping.h>
 
 #include "dm-remap.h"
+#include "dm-remap-data.h"
 #include "dm-remap-news.h"
+#include "dm-remap-spares.h"
+#include "dm-remap-table.h"
 
 /**
  * dmr_nr_present() - spares that are in sync and in use

@@ -4,6 +4,7 @@
  * are described in docs/abi.md.
  */
 #include "dm-remap-sysfs.h"
+#include "dm-remap-table.h"
 
 static ssize_t version_info_show(struct kobject *kobj,
 				 struct kobj_attribute *attr, char *buf)

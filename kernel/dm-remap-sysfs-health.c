@@ -3,6 +3,7 @@
  * /sys/kernel/dm-remap-v4/health: when sets are scanned, and which score is bad.
  * The files are described in docs/abi.md.
  */
+#include "dm-remap-faces.h"
 #include "dm-remap-sysfs.h"
 
 /* A file that is a knob of all sets. */

@@ -6,7 +6,10 @@
  * engine_lock is not taken: who has it may wait for a device on which somebody
  * sleeps, and who wants to wake it may need the list of sets, which we have.
  */
+#include "dm-remap-faces.h"
+#include "dm-remap-spares.h"
 #include "dm-remap-sysfs.h"
+#include "dm-remap-table.h"
 
 /**
  * struct totals - sums over all sets

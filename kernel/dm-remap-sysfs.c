@@ -8,7 +8,9 @@
  */
 #include <linux/completion.h>
 
+#include "dm-remap-faces.h"
 #include "dm-remap-sysfs.h"
+#include "dm-remap-table.h"
 
 /* Room that the last line of a page needs. */
 #define MORE_LEN	sizeof("more=4294967295\n")

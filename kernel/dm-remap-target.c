@@ -13,7 +13,10 @@
 #include <linux/uuid.h>
 
 #include "dm-remap.h"
+#include "dm-remap-faces.h"
 #include "dm-remap-netlink.h"
+#include "dm-remap-spares.h"
+#include "dm-remap-table.h"
 
 #define MAX_OPTION_WORDS	40
 #define DMR_OPTIONS		"set, degraded, accept_main, copy_to, copy_id, relocate, " DMR_KEYS

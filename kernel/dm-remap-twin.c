@@ -17,6 +17,7 @@
  * nothing more to end, so that one is always coming back.
  */
 #include "dm-remap.h"
+#include "dm-remap-data.h"
 
 /**
  * dmr_twins_init() - reserve twins

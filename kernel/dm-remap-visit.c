@@ -12,6 +12,8 @@
  * is inside. What takes long must look at dmr_interrupted(), as messages do.
  */
 #include "dm-remap.h"
+#include "dm-remap-data.h"
+#include "dm-remap-faces.h"
 
 struct visit {
 	bool (*match)(struct dmr_set *s, void *data);
