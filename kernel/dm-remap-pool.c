@@ -258,6 +258,12 @@ static bool is_last(struct dmr_set *s, unsigned int idx)
 	return s->spare[idx].present && dmr_nr_present(s) == 1;
 }
 
+static int refuse_last(struct dmr_set *s, unsigned int idx)
+{
+	dmr_set_error(s, "Spare %u is the last one in use: add another first.", idx);
+	return -EBUSY;
+}
+
 /* The row is free; the others must know before anything else happens. */
 static int leave(struct dmr_set *s, unsigned int idx)
 {
@@ -294,20 +300,24 @@ static int leave(struct dmr_set *s, unsigned int idx)
  */
 int dmr_pool_drop(struct dmr_set *s, unsigned int idx, bool lose, u64 *lost)
 {
+	bool drained = dmr_row(s, idx)->flags & DMR_ROW_DRAINING;
 	unsigned int noio;
 	int r;
 
-	if (is_last(s, idx)) {
-		dmr_set_error(s, "Spare %u is the last one in use: add another first.",
-			      idx);
-		return -EBUSY;
-	}
+	if (is_last(s, idx))
+		return refuse_last(s, idx);
 	if (s->spare[idx].used && !lose) {
 		dmr_set_error(s, "%llu sectors are on spare %u: move them to another first (migrate), or give them up (lose).",
 			      dmr_unit_to_sector(s, s->spare[idx].used), idx);
 		return -EBUSY;
 	}
-	r = dmr_pool_drain(s, idx, true);
+	r = dmr_pool_drain(s, idx, true) ?: dmr_pool_save(s);
+	/* The others were written to, and are dead: nothing is given up, nothing changes. */
+	if (is_last(s, idx)) {
+		if (!drained)
+			dmr_pool_drain(s, idx, false);
+		return refuse_last(s, idx);
+	}
 	noio = memalloc_noio_save();
 	if (!r && lose)
 		r = lose_units(s, idx, lost);

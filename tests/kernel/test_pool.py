@@ -18,6 +18,7 @@ from tests.kernel.lib.setup import (
     MAIN_MB,
     SPARE_MB,
     Disks,
+    QuickFaulty,
     QuickRemap,
     disks,
     eio,
@@ -192,6 +193,29 @@ def test_the_last_spare_stays(two: Disks) -> None:
     main, spare = two
     with QuickRemap(main, spare) as dm, refusal(errno.EBUSY, dm, "the last one"):
         dm.message("spare", "drop", 0)
+
+
+@pytest.mark.parametrize("drained", [False, True])
+def test_a_spare_that_turns_out_to_be_the_last_stays_as_it_is(two: Disks, drained: bool) -> None:
+    """The other one is dead, and nobody has noticed: nothing is given up for a refusal."""
+    main, spare = two
+    with (
+        NullBlk(SPARE_MB) as disk,
+        QuickFaulty(disk) as dying,
+        QuickRemap(main, spare, dying) as dm,
+    ):
+        remap_units(dm, UNITS)
+        here = [remap.sector for remap in dm.remaps() if remap.spare == 0]
+        assert here
+        if drained:
+            dm.message("spare", "drain", 0, "on")
+        before = row(dm, 0)
+        dying.fail()
+        with refusal(errno.EBUSY, dm, "the last one"):
+            dm.message("spare", "drop", 0, "lose")
+        assert dm.status_fields().fields["spares"] == "1/2"
+        assert row(dm, 0) == before
+        check_units(dm, here)
 
 
 def test_a_spare_that_left_is_not_let_in_again(three: Disks, kernel_log: KernelLog) -> None:
