@@ -107,7 +107,9 @@ def served_by_systemd(kernel: Kernel, folder: Path) -> str:
         with image.open("wb") as file:
             file.truncate(48 << 20)
         disks.append(Disk(image, serial))
-    with VM(kernel, name="boot-service", disks=disks) as vm:
+    # One processor: systemd has the kernel patch its own code, which an emulator of several may run
+    # while it is half done ("Oops: int3").
+    with VM(kernel, name="boot-service", disks=disks, smp=1) as vm:
         load_module(vm)
         words = {"project": str(paths.PROJECT), "venv": str(paths.BUILD / "venv"), "more": _SLOW}
         words["systemctl"] = _SYSTEMCTL

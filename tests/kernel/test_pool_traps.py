@@ -60,14 +60,14 @@ def test_trap_30_a_spare_that_joins_takes_what_is_committed_meanwhile(two: Disks
 
 
 def slow_from_leaf(spare: NullBlk, number: int) -> Iterator[Segment]:
-    """A spare on which the first copy of each leaf from this one on takes a second.
+    """A spare on which the first copy of each leaf from this one on takes four seconds.
 
-    A join writes 16 at a time, so it takes seven seconds for all but the first. Who waits for
-    its lock gets that after two or three of them.
+    A join writes 16 at a time, so it takes 28 seconds for all but the first: a message may take
+    long to be sent from a busy host. Who waits for the lock gets that after two or three of them.
     """
     start, end = (Metadata(spare).leaf_sector(0, leaf) for leaf in (number, INLINE_LEAVES))
     yield Linear(spare, start)
-    yield Delay(spare, end - start, read_ms=0, write_ms=1000, flush_ms=0, offset=start)
+    yield Delay(spare, end - start, read_ms=0, write_ms=4000, flush_ms=0, offset=start)
     yield Linear(spare, spare.sectors - end, offset=end)
 
 

@@ -19,7 +19,7 @@ from tests.vm.kernel_log import COMPLAINT
 FEW = 2
 
 # Data under load and under random steps.
-NEVER = ("_load", "_state_machine", "_traps")
+NEVER = ("_load", "_state_machine")
 
 
 def run(first: Path, tests: Callable[[Path, Sequence[str]], bool]) -> bool:

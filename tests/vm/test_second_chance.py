@@ -80,9 +80,8 @@ def test_what_fails_again_has_failed(run: Run) -> None:
         {"a.py::one": FAILED, "kernel-6.12::guest": FAILED},
         {"test_pool_load.py::one": FAILED},
         {"test_state_machine.py::one": FAILED},
-        {"test_pool_traps.py::one": FAILED},
     ],
-    ids=["many", "kernel complained", "guest died", "load", "state machine", "traps"],
+    ids=["many", "kernel complained", "guest died", "load", "state machine"],
 )
 def test_no_second_chance(run: Run, first: Outcomes) -> None:
     well, asked, found = run(first)
