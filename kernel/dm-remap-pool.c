@@ -311,7 +311,7 @@ int dmr_pool_drop(struct dmr_set *s, unsigned int idx, bool lose, u64 *lost)
 			      dmr_unit_to_sector(s, s->spare[idx].used), idx);
 		return -EBUSY;
 	}
-	r = dmr_pool_drain(s, idx, true) ?: dmr_pool_save(s);
+	r = drained ? dmr_pool_save(s) : dmr_pool_drain(s, idx, true);
 	/* The others were written to, and are dead: nothing is given up, nothing changes. */
 	if (is_last(s, idx)) {
 		if (!drained)
