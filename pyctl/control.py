@@ -114,6 +114,14 @@ class RemapEntry:
         except ValueError as error:
             raise PyctlError(f"Cannot understand the line {line!r} of the remap list.") from error
 
+    def pieces(self, size: int) -> Iterator[tuple[int, int]]:
+        """Cut where pieces of main of `size` sectors end: number of each, sectors of it."""
+        at, end = self.sector, self.sector + self.sectors
+        while at < end:
+            until = min(end, (at // size + 1) * size)
+            yield at // size, until - at
+            at = until
+
 
 @dataclass(frozen=True)
 class CopyStatus:
@@ -160,6 +168,11 @@ class Control:
     def __init__(self, device: DmDevice) -> None:
         self.device = device
         self.name = device.name
+
+    def commands(self) -> frozenset[str]:
+        """The first words of the messages that the module knows. Raises as message() does."""
+        lines = self.message("help").splitlines()
+        return frozenset(line.partition(" ")[0] for line in lines if line)
 
     def message(self, *words: str) -> str:
         """Send a message and return the reply, without white space around it."""

@@ -11,12 +11,10 @@ from dataclasses import dataclass, fields
 from pyctl.control import Control, RemapEntry
 from pyctl.daemon.threads import in_thread
 from pyctl.errors import NotFoundError, PyctlError, RefusedError
-from pyctl.scan import Region, Scan, ScanStatus
+from pyctl.scan import REGION_SECTORS, Region, Scan, ScanStatus
 
-__all__ = ["REGION", "Cell", "Found", "Maps", "cell_size", "cells", "look"]
+__all__ = ["Cell", "Found", "Maps", "cell_size", "cells", "look"]
 
-# A region of the scan: 1 MiB. No cell is smaller, and each is made of whole ones.
-REGION = 2048
 # Seconds for which an answer is good, and that a device gets to answer.
 _FRESH = 2.0
 _PATIENCE = 10.0
@@ -64,8 +62,7 @@ _SUMMED = ("errors", "retries", "slow", "marginal", "blanks")
 def look(control: Control) -> Found:
     """Ask a device. May take as long as its disks do; raises as Control does."""
     sectors = control.length()
-    knows = {line.split()[0] for line in control.message("help").splitlines() if line.strip()}
-    scan = Scan(control) if "scan" in knows else None
+    scan = Scan(control) if "scan" in control.commands() else None
     return Found(
         sectors=sectors,
         regions=tuple(one for one in scan.regions() if one.spare is None) if scan else (),
@@ -76,7 +73,7 @@ def look(control: Control) -> Found:
 
 def cell_size(sectors: int, most: int) -> int:
     """How many sectors a cell has, so that there are at most so many: whole regions."""
-    return max(1, -(-sectors // (most * REGION))) * REGION
+    return max(1, -(-sectors // (most * REGION_SECTORS))) * REGION_SECTORS
 
 
 def cells(found: Found, most: int) -> list[Cell]:
@@ -94,8 +91,10 @@ def cells(found: Found, most: int) -> list[Cell]:
         one["usual_us"] = max(one["usual_us"], region.usual_us)
         for name in _SUMMED:
             one[name] += getattr(region, name)
-    for number, sectors, state in _pieces(found.entries, size):
-        cell(number)["remapped" if state == "remap" else "lost"] += sectors
+    for entry in found.entries:
+        kind = "remapped" if entry.state == "remap" else "lost"
+        for number, sectors in entry.pieces(size):
+            cell(number)[kind] += sectors
     return [
         Cell(
             **{
@@ -106,16 +105,6 @@ def cells(found: Found, most: int) -> list[Cell]:
         )
         for number, values in sorted(told.items())
     ]
-
-
-# Entries cut where cells end: number of the cell, sectors in it, state.
-def _pieces(entries: Iterable[RemapEntry], size: int) -> Iterable[tuple[int, int, str]]:
-    for entry in entries:
-        at, end = entry.sector, entry.sector + entry.sectors
-        while at < end:
-            until = min(end, (at // size + 1) * size)
-            yield at // size, until - at, entry.state
-            at = until
 
 
 @dataclass

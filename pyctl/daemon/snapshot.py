@@ -112,7 +112,7 @@ def look(control: Control, now: float) -> Snapshot:
     pool = Pool(control)
     rows = [row for row in pool.rows() if row.row is not None and row.state in _MEMBERS]
     usage = pool.usage()
-    commands = frozenset(_commands(control))
+    commands = control.commands()
     scan = Scan(control).status() if "scan" in commands else None
     return Snapshot(
         time=now,
@@ -250,8 +250,3 @@ def _number(status: Status, name: str) -> int:
     if not text.isdecimal():
         raise PyctlError(f"Cannot understand {name}={text!r} in the status line.")
     return int(text)
-
-
-def _commands(control: Control) -> Iterator[str]:
-    for line in control.message("help").splitlines():
-        yield line.partition(" ")[0]

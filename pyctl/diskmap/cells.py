@@ -128,12 +128,9 @@ def _badness(cell: Cell) -> tuple[int, float]:
 def _moved(entries: Sequence[RemapEntry]) -> dict[int, int]:
     moved: dict[int, int] = {}
     for entry in entries:
-        start, end = entry.sector, entry.sector + entry.sectors
-        while entry.state == "remap" and start < end:
-            number = start // REGION_SECTORS
-            stop = min(end, (number + 1) * REGION_SECTORS)
-            moved[number] = moved.get(number, 0) + stop - start
-            start = stop
+        if entry.state == "remap":
+            for number, sectors in entry.pieces(REGION_SECTORS):
+                moved[number] = moved.get(number, 0) + sectors
     return moved
 
 

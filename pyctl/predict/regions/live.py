@@ -62,13 +62,13 @@ def table_counts(entries: Iterable[RemapEntry], unit_sectors: int) -> dict[int, 
     """
     counts: dict[int, tuple[int, int]] = {}
     for entry in entries:
-        for sector in range(entry.sector, entry.sector + entry.sectors, unit_sectors):
-            moved, lost = counts.get(sector // REGION_SECTORS, _NOTHING)
+        for number, sectors in entry.pieces(REGION_SECTORS):
+            moved, lost = counts.get(number, _NOTHING)
             if entry.state != "remap":
-                lost += 1
+                lost += sectors // unit_sectors
             elif entry.origin == "auto":
-                moved += 1
-            counts[sector // REGION_SECTORS] = moved, lost
+                moved += sectors // unit_sectors
+            counts[number] = moved, lost
     return {number: count for number, count in counts.items() if count != _NOTHING}
 
 

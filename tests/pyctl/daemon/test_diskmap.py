@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyctl.control import Control, RemapEntry
-from pyctl.daemon.diskmap import REGION, Cell, Found, Maps, cell_size, cells, look
+from pyctl.daemon.diskmap import Cell, Found, Maps, cell_size, cells, look
 from pyctl.errors import NotFoundError, PyctlError, RefusedError
+from pyctl.scan import REGION_SECTORS as REGION
 from pyctl.scan import Region
 from tests.pyctl.daemon.machine import HELP, Machine, a_device
 
