@@ -3,54 +3,31 @@
 In a VM. The timeline goes to the screen, all figures to build/demo-health.json.
 """
 
-import argparse
 import json
 import sys
 from typing import Any
 
 from tests.demo.health.story import STORY, Night, Outcome, Work, as_it_should_be, moved_on
-from tests.demo.machine import MachineError
+from tests.demo.playing import Told, command, play
 from tests.demo.screen import Screen
-from tests.vm import kernels, paths
-from tests.vm.agent import run_agent
-from tests.vm.errors import VMError
+from tests.vm import paths
 from tests.vm.events import Event
-from tests.vm.kernel_log import find_problems
 from tests.vm.kernels import Kernel
-from tests.vm.pytest_guest import load_module
-from tests.vm.qemu import VM
 
 _REPORT = paths.BUILD / "demo-health.json"
 
 
 def main() -> int:
     """Run the command line and return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m tests.demo.health")
-    parser.add_argument("--kernel", help="series or release; the newest when left out")
-    options = parser.parse_args()
-    _REPORT.unlink(missing_ok=True)
-    try:
-        kernel = kernels.find(options.kernel) if options.kernel else kernels.newest()
-        with Screen() as screen:
-            return _run(kernel, screen)
-    except (VMError, MachineError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return command("tests.demo.health", _REPORT, _run)
 
 
 def _run(kernel: Kernel, screen: Screen) -> int:
-    timeline = _Timeline(screen)
-    with VM(kernel, name="demo-health") as vm:
-        load_module(vm)
-        screen.say(f"kernel {kernel.release} is up in {vm.boot_seconds:.1f} s")
-        run_agent(vm, timeline.on_event, "tests.demo.health.agent")
-        problems = find_problems(vm.sh("dmesg").output)
+    over, problems = play(kernel, "demo-health", "tests.demo.health.agent", _Timeline(screen))
     for problem in problems:
         screen.say(f"the kernel complains: {problem}", "bold red")
-    if timeline.over is None:
-        raise MachineError("The agent ended its work without a result.")
-    raw, remap = (_outcome(timeline.over[name]) for name in ("raw disk", "dm-remap"))
-    _REPORT.write_text(json.dumps({"kernel": kernel.release, **timeline.over}, indent=2) + "\n")
+    raw, remap = (_outcome(over[name]) for name in ("raw disk", "dm-remap"))
+    _REPORT.write_text(json.dumps({"kernel": kernel.release, **over}, indent=2) + "\n")
     screen.table("The same region dies, twice", _rows(raw, remap))
     name = _REPORT.relative_to(paths.PROJECT)
     if as_it_should_be(raw, remap) and not problems:
@@ -64,31 +41,21 @@ def _run(kernel: Kernel, screen: Screen) -> int:
     return 1
 
 
-class _Timeline:
-    """Shows what the agent tells, and keeps its last word."""
-
-    def __init__(self, screen: Screen) -> None:
-        self.over: dict[str, Any] | None = None
-        self._screen = screen
-
-    def on_event(self, event: Event) -> None:
-        """Take an event."""
+class _Timeline(Told):
+    def show(self, event: Event) -> None:
+        """Days and nights."""
         match event["event"]:
-            case "failed":
-                raise MachineError(event["message"])
             case "day":
                 bad = event["errors"] or event["wrong"]
-                self._screen.say(
+                self.screen.say(
                     f"    {event['disk']}: {event['requests']} requests, the slowest took"
                     f" {event['slowest_ms']:.0f} ms, {event['errors']} errors",
                     "red" if bad else "",
                 )
             case "night":
-                self._screen.say(f"night {event['number']}: {_night(event)}", "cyan")
-            case "over":
-                self.over = event["outcomes"]
+                self.screen.say(f"night {event['number']}: {_night(event)}", "cyan")
             case _:
-                self._screen.tell(event)
+                super().show(event)
 
 
 def _night(event: Event) -> str:

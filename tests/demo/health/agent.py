@@ -74,7 +74,7 @@ def _play(raw: WeakDevice, main: WeakDevice, dm: _Set) -> None:
         emit("night", number=number, **asdict(night))
     for name, application in users.items():
         outcomes[name].unreadable, outcomes[name].wrong = application.look()
-    emit("over", outcomes={name: asdict(outcome) for name, outcome in outcomes.items()})
+    emit("over", outcome={name: asdict(outcome) for name, outcome in outcomes.items()})
 
 
 @contextlib.contextmanager
