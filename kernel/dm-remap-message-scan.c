@@ -8,6 +8,44 @@
 #include "dm-remap-health.h"
 #include "dm-remap-message.h"
 
+static const char *const relocations[DMR_NR_RELOCATIONS] = {
+	[DMR_RELOCATE_OFF] = "off",
+	[DMR_RELOCATE_ASK] = "ask",
+	[DMR_RELOCATE_HALF] = "half",
+	[DMR_RELOCATE_ALWAYS] = "always",
+};
+
+/**
+ * dmr_relocation_name() - a word for what becomes of slow pieces
+ * @policy: enum dmr_relocation
+ *
+ * Context: any. Return: a constant string.
+ */
+const char *dmr_relocation_name(unsigned int policy)
+{
+	return relocations[policy];
+}
+
+/**
+ * dmr_relocation_set() - say what becomes of slow pieces
+ * @o: the options
+ * @word: the name of the policy
+ *
+ * Context: any. Return: 0; -EINVAL when there is no such word.
+ */
+int dmr_relocation_set(struct dmr_opts *o, const char *word)
+{
+	unsigned int i;
+
+	for (i = 0; i < DMR_NR_RELOCATIONS; i++) {
+		if (!strcmp(word, relocations[i])) {
+			WRITE_ONCE(o->relocate, i);
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
 #define SCAN_USAGE							\
 	"start [sequential|random|staggered|focused]; stop; pause; resume; "	\
 	"status; regions [<from region>]; candidates [<from sector>]"

@@ -11,8 +11,7 @@
  * class, for those schedulers that know classes.
  *
  * A suspend stops the worker between two chunks, and nothing is read until a resume.
- * Where the pass is lies in the state block (dm-remap-records.h), with the regions that
- * have most to tell: so it goes on after a restart, at the beginning of that region.
+ * It goes on after a restart, too (dm-remap-scan-keep.c).
  *
  * DOC: the clock
  *
@@ -36,8 +35,6 @@
 
 /* How long the worker works before others have a turn on its processor. */
 #define SLICE_JIFFIES		max(HZ / 20, 1)
-/* A pass that is overdue does not begin before the system has settled. */
-#define SETTLE_JIFFIES		(20 * HZ)
 /* How often the clock is looked at, at the least; it may be set meanwhile. */
 #define CLOCK_SECONDS		600
 /* How often the rate is measured. */
@@ -51,44 +48,6 @@
 #define MAX_ERRORS		4096
 /* What a limited rate allows at once after a pause. */
 #define BURST_BYTES		(4 * DMR_CHUNK_BYTES)
-
-static const char *const relocations[DMR_NR_RELOCATIONS] = {
-	[DMR_RELOCATE_OFF] = "off",
-	[DMR_RELOCATE_ASK] = "ask",
-	[DMR_RELOCATE_HALF] = "half",
-	[DMR_RELOCATE_ALWAYS] = "always",
-};
-
-/**
- * dmr_relocation_name() - a word for what becomes of slow pieces
- * @policy: enum dmr_relocation
- *
- * Context: any. Return: a constant string.
- */
-const char *dmr_relocation_name(unsigned int policy)
-{
-	return relocations[policy];
-}
-
-/**
- * dmr_relocation_set() - say what becomes of slow pieces
- * @o: the options
- * @word: the name of the policy
- *
- * Context: any. Return: 0; -EINVAL when there is no such word.
- */
-int dmr_relocation_set(struct dmr_opts *o, const char *word)
-{
-	unsigned int i;
-
-	for (i = 0; i < DMR_NR_RELOCATIONS; i++) {
-		if (!strcmp(word, relocations[i])) {
-			WRITE_ONCE(o->relocate, i);
-			return 0;
-		}
-	}
-	return -EINVAL;
-}
 
 static sector_t data_start(unsigned int device)
 {
@@ -152,8 +111,13 @@ static u64 whole_steps(struct dmr_set *s, unsigned int device)
 	return dmr_order_total(&all);
 }
 
-/* The order of the pass on the device where it is. Under the lock. */
-static void open_device(struct dmr_set *s)
+/**
+ * dmr_scan_open() - the order of the pass on the device where it is
+ * @s: the set
+ *
+ * Context: the lock of the scan is held.
+ */
+void dmr_scan_open(struct dmr_set *s)
 {
 	struct dmr_scan *sc = &s->scan;
 	struct dmr_order *o = &sc->order;
@@ -167,8 +131,13 @@ static void open_device(struct dmr_set *s)
 	sc->step = 0;
 }
 
-/* How much of the pass is done. Under the lock, with the device open. */
-static void measure(struct dmr_set *s)
+/**
+ * dmr_scan_measure() - how much of the pass is done
+ * @s: the set; the device where the pass is was opened
+ *
+ * Context: the lock of the scan is held.
+ */
+void dmr_scan_measure(struct dmr_set *s)
 {
 	struct dmr_scan *sc = &s->scan;
 	u64 left = dmr_order_total(&sc->order) - sc->step;
@@ -227,8 +196,8 @@ static void begin_pass(struct dmr_set *s, int pattern)
 	st->blanks = 0;
 	st->relocated = 0;
 	sc->why = "-";
-	open_device(s);
-	measure(s);
+	dmr_scan_open(s);
+	dmr_scan_measure(s);
 	restart_clocks(s);
 	trace_pass(s, DMR_SCAN_BEGINS);
 }
@@ -281,7 +250,7 @@ static bool next_device(struct dmr_set *s)
 			return false;
 		sc->st.device++;
 		sc->near = 0;
-		open_device(s);
+		dmr_scan_open(s);
 	}
 	return true;
 }
@@ -315,7 +284,7 @@ static void advance(struct dmr_set *s, const struct dmr_spot *at)
 	mutex_lock(&sc->lock);
 	before = percent(sc);
 	sc->step++;
-	measure(s);
+	dmr_scan_measure(s);
 	if (percent(sc) != before)
 		trace_pass(s, DMR_SCAN_GOES_ON);
 	if (sc->st.errors > MAX_ERRORS)
@@ -682,9 +651,9 @@ void dmr_scan_resume(struct dmr_set *s)
 	/* Spares may have come and gone. */
 	if (sc->st.flags) {
 		place = dmr_order_place(&sc->order, sc->step);
-		open_device(s);
+		dmr_scan_open(s);
 		sc->step = dmr_order_resume(&sc->order, place);
-		measure(s);
+		dmr_scan_measure(s);
 	}
 	restart_clocks(s);
 	mutex_unlock(&sc->lock);
@@ -723,126 +692,6 @@ void dmr_scan_exit(struct dmr_set *s)
 	free_buffers(sc);
 	kvfree(sc->held);
 	kvfree(sc->marks.mark);
-}
-
-/* What was noted of single regions before the restart. */
-static void load_marks(struct dmr_scan *sc, const struct dmr_scanned *from)
-{
-	struct dmr_mark *mem;
-	struct dmr_look look;
-	u32 i;
-
-	mem = kvmalloc_array(2 * DMR_NR_NOTED, sizeof(*mem), GFP_KERNEL);
-	if (!mem)
-		return;
-	kvfree(sc->marks.mark);
-	dmr_marks_init(&sc->marks, mem, 2 * DMR_NR_NOTED);
-	for (i = 0; i < from->nr_noted; i++) {
-		look = (struct dmr_look){
-			.errors = from->noted[i].errors,
-			.retries = from->noted[i].retries,
-			.slow = from->noted[i].slow,
-			.judged = ~0U,
-			.pass = from->pass,
-		};
-		dmr_marks_look(&sc->marks, from->noted[i].key, &look);
-		sc->warned += from->noted[i].slow != 0;
-	}
-}
-
-/**
- * dmr_scan_load() - go on where the last life of the set has ended
- * @s: the set
- * @from: what its state block says
- *
- * Context: may sleep, engine_lock held; the set is being loaded.
- */
-void dmr_scan_load(struct dmr_set *s, const struct dmr_scanned *from)
-{
-	struct dmr_scan *sc = &s->scan;
-
-	mutex_lock(&sc->lock);
-	sc->earliest = jiffies + SETTLE_JIFFIES;
-	sc->st = *from;
-	if (sc->st.device > s->nr_spares)
-		sc->st.device = s->nr_spares;
-	/* Nobody can be late before he was asked. */
-	if (!sc->st.since)
-		sc->st.since = ktime_get_real_seconds();
-	load_marks(sc, from);
-	sc->changed = dmr_change();
-	open_device(s);
-	sc->step = dmr_order_resume(&sc->order, from->place);
-	measure(s);
-	if (!sc->st.flags && sc->st.ended)
-		sc->done = sc->total;
-	else if (!sc->st.flags)
-		sc->done = 0;
-	mutex_unlock(&sc->lock);
-}
-
-/* Marks that have at least so much to tell. */
-static u32 count_heavy(const struct dmr_marks *m, u64 weight)
-{
-	u32 n = 0, i;
-
-	for (i = 0; i < m->n; i++)
-		n += dmr_mark_weight(m->mark + i) >= weight;
-	return n;
-}
-
-/* The least weight that no more marks have than there is room for: by halves. */
-static u64 least_weight(const struct dmr_marks *m)
-{
-	u64 low = 1, high = 1ULL << 32, middle;
-
-	while (low < high) {
-		middle = low + (high - low) / 2;
-		if (count_heavy(m, middle) > DMR_NR_NOTED)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-/* Of all marks those with most to tell, by rising key. */
-static void save_marks(const struct dmr_marks *m, struct dmr_scanned *to)
-{
-	u64 least = least_weight(m), weight;
-	u32 room = DMR_NR_NOTED - count_heavy(m, least), i;
-
-	to->nr_noted = 0;
-	for (i = 0; i < m->n; i++) {
-		weight = dmr_mark_weight(m->mark + i);
-		if (weight < least && (weight + 1 < least || !room))
-			continue;
-		room -= weight < least;
-		to->noted[to->nr_noted++] = (struct dmr_noted){
-			.key = m->mark[i].key,
-			.slow = m->mark[i].slow,
-			.errors = m->mark[i].errors,
-			.retries = m->mark[i].retries,
-		};
-	}
-}
-
-/**
- * dmr_scan_save() - what is to be known after a restart
- * @s: the set
- * @to: where that goes
- *
- * Context: may sleep, engine_lock held.
- */
-void dmr_scan_save(struct dmr_set *s, struct dmr_scanned *to)
-{
-	struct dmr_scan *sc = &s->scan;
-
-	mutex_lock(&sc->lock);
-	*to = sc->st;
-	to->place = dmr_order_place(&sc->order, sc->step);
-	save_marks(&sc->marks, to);
-	mutex_unlock(&sc->lock);
 }
 
 static void changed_one(struct dmr_set *s, void *data)

@@ -194,21 +194,26 @@ int dmr_scan_trigger(void);
 void dmr_scan_report(struct dmr_set *s, struct dmr_scan_report *r);
 void dmr_scan_init(struct dmr_set *s);
 void dmr_scan_exit(struct dmr_set *s);
-void dmr_scan_load(struct dmr_set *s, const struct dmr_scanned *from);
-void dmr_scan_save(struct dmr_set *s, struct dmr_scanned *to);
 void dmr_scan_suspend(struct dmr_set *s);
 void dmr_scan_resume(struct dmr_set *s);
 void dmr_scan_work(struct work_struct *work);
+void dmr_scan_open(struct dmr_set *s);
+void dmr_scan_measure(struct dmr_set *s);
 int dmr_scan_start(struct dmr_set *s, int pattern);
 int dmr_scan_stop(struct dmr_set *s);
 int dmr_scan_pause(struct dmr_set *s, bool pause);
-const char *dmr_relocation_name(unsigned int policy);
-int dmr_relocation_set(struct dmr_opts *o, const char *word);
 sector_t dmr_scan_sectors(struct dmr_set *s, unsigned int device);
 u64 dmr_scan_regions(struct dmr_set *s, unsigned int device);
 
+/* --- dm-remap-scan-keep.c: what is known after a restart ----------------- */
+
+void dmr_scan_load(struct dmr_set *s, const struct dmr_scanned *from);
+void dmr_scan_save(struct dmr_set *s, struct dmr_scanned *to);
+
 /* --- dm-remap-message-scan.c: what people see of it ---------------------- */
 
+const char *dmr_relocation_name(unsigned int policy);
+int dmr_relocation_set(struct dmr_opts *o, const char *word);
 int dmr_mark_line(struct dmr_set *s, const struct dmr_mark *m, char *line,
 		  size_t room);
 unsigned int dmr_mark_score(struct dmr_set *s, const struct dmr_mark *m);
