@@ -15,6 +15,8 @@ DESTDIR ?=
 
 # $(call release,6.12): the newest release of a series that has headers
 release = $(patsubst /lib/modules/%/build,%,$(lastword $(shell ls -d /lib/modules/$(1).*/build 2>/dev/null | sort -V)))
+# $(call built,6.12): the module for it
+built = build/module/$(call release,$(1))/kernel/dm-remap.ko
 running := $(shell uname -r)
 KVER ?= $(or $(if $(wildcard /lib/modules/$(running)/build),$(running)),$(call release,6.12),$(call release,6.1))
 KDIR := /lib/modules/$(KVER)/build
@@ -167,21 +169,22 @@ endif
 
 ### Testing
 
-# A narrowed run leaves lint, fuzzing, power cuts and the benchmark out, and a suite may have no matching
-# test; the sum must have one.
-STEPS := $(if $(TESTS),,lint) test-unit test-unit-asan $(if $(TESTS),,test-fuzz) test-layout test-kernel \
-	$(if $(TESTS),,test-crash test-boot bench-check)
+# What takes longest begins first. A narrowed run leaves lint, fuzzing, power cuts and the benchmark out, and a suite may
+# have no matching test; the sum must have one.
+kernel_tests := $(addprefix test-kernel-,$(KERNELS))
+STEPS := $(lastword $(kernel_tests)) test-unit test-unit-asan $(if $(TESTS),,test-fuzz) test-layout \
+	$(filter-out $(lastword $(kernel_tests)),$(kernel_tests)) $(if $(TESTS),,test-boot test-crash bench-check)
 no_match_is_fine := $(if $(TESTS),|| [ $$? = 5 ])
+# How many steps at a time: make test JOBS=1
+JOBS ?= $(if $(filter 1,$(shell nproc)),1,2)
 
+# The modules are built once, by lint or here, before steps that use them run side by side.
 .PHONY: test
-test: setup ## run lint, the unit tests, the kernel tests in a VM per kernel, power cuts, and bench-check
+test: setup ## run lint, the unit tests, the kernel tests in a VM per kernel, power cuts, and bench-check (JOBS=1: one by one)
 	@rm -rf build/junit
-	@failed=; \
-	for step in $(STEPS); do \
-		echo "== $$step"; \
-		$(MAKE) --no-print-directory $$step || failed="$$failed $$step"; \
-	done; \
-	$(JUNIT) sum --failed-steps "$$failed" -- build/junit/*.xml
+	@$(PYTHON) -m tests.steps --make '$(MAKE)' --jobs $(JOBS) --out build/junit $(if $(TESTS),,--first lint) \
+		--first test-modules $(STEPS); \
+	status=$$?; $(JUNIT) sum -- build/junit/*.xml && exit $$status
 
 .PHONY: lint
 lint: setup ## check the sources: sparse, checkpatch, ruff, mypy
@@ -224,17 +227,22 @@ test-layout: setup ## check what processors share in the module of each of KERNE
 	@KERNELS='$(KERNELS)' $(PYTEST) tests/layout $(if $(TESTS),-k '$(TESTS)') \
 		--junit-xml build/junit/layout.xml -o junit_suite_name=layout $(no_match_is_fine)
 
-.PHONY: test-kernel
-test-kernel: setup ## run the kernel tests in a VM for each of KERNELS
+.PHONY: test-modules
+test-modules: setup
 	@status=0; \
 	for kver in $(foreach series,$(KERNELS),$(call release,$(series))); do \
-		module=build/module/$$kver/kernel/dm-remap.ko; \
 		$(JUNIT) run --suite build --name $$kver --out build/junit/build-$$kver.xml -- \
-			$(MAKE) --no-print-directory $$module KVER=$$kver && \
-		$(PYTHON) -m tests.vm test --kernel $$kver --second-chance $(if $(TESTS),-k '$(TESTS)' --allow-none) || \
-			status=1; \
+			$(MAKE) --no-print-directory build/module/$$kver/kernel/dm-remap.ko KVER=$$kver || status=1; \
 	done; \
 	exit $$status
+
+.PHONY: test-kernel $(kernel_tests)
+test-kernel: ## run the kernel tests in a VM for each of KERNELS
+	@$(MAKE) --no-print-directory --keep-going $(kernel_tests)
+
+$(kernel_tests): test-kernel-%: setup
+	@$(MAKE) --no-print-directory $(call built,$*) KVER=$(call release,$*)
+	@$(PYTHON) -m tests.vm test --kernel $(call release,$*) --second-chance $(if $(TESTS),-k '$(TESTS)' --allow-none)
 
 # Not part of `test`: the kernel takes a quarter of an hour to build, once, and the tests longer.
 .PHONY: test-debug

@@ -1,6 +1,6 @@
 """JUnit files: sum them up, and record in them the steps that aren't tests.
 
-python -m tests.vm.junit sum [--failed-steps NAMES] FILE...
+python -m tests.vm.junit sum FILE...
 python -m tests.vm.junit run --suite lint --name ruff --out FILE -- COMMAND...
 """
 
@@ -68,7 +68,7 @@ def outcomes(path: Path) -> Iterator[tuple[str, str]]:
         yield outcome(case), f"{path.stem}: {case.get('classname')}.{case.get('name')}"
 
 
-def _sum(paths: Sequence[Path], failed_steps: Sequence[str]) -> int:
+def _sum(paths: Sequence[Path]) -> int:
     total: Counter[str] = Counter()
     for path in paths:
         for came, name in outcomes(path):
@@ -77,10 +77,6 @@ def _sum(paths: Sequence[Path], failed_steps: Sequence[str]) -> int:
                 print(f"FAILED {name}")
             elif came == "unstable":
                 print(f"UNSTABLE (failed once, passed when run again; to be mended) {name}")
-    if failed_steps and not total["failed"]:
-        # They failed before they could write down a single case.
-        print(f"FAILED steps: {', '.join(failed_steps)}")
-        total["failed"] = len(failed_steps)
     for came in ("skipped", "unstable"):
         if total[came]:
             print(f"{total[came]} {came}")
@@ -109,7 +105,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.vm.junit")
     commands = parser.add_subparsers(dest="command", required=True)
     total = commands.add_parser("sum", help="count passed and failed over files")
-    total.add_argument("--failed-steps", default="", help="steps that failed, with spaces between")
     total.add_argument("files", nargs="*", type=Path)
     run = commands.add_parser("run", help="run a command and record it as a test case")
     run.add_argument("--suite", required=True)
@@ -118,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run.add_argument("argv", nargs="+")
     options = parser.parse_args(arguments)
     if options.command == "sum":
-        return _sum(options.files, options.failed_steps.split())
+        return _sum(options.files)
     return _run(options.suite, options.name, options.out, options.argv)
 
 
