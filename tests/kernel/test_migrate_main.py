@@ -3,10 +3,7 @@
 import contextlib
 import errno
 import os
-import random
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import pytest
 
@@ -22,6 +19,7 @@ from tests.kernel.lib.metadata import Metadata
 from tests.kernel.lib.replacement import NEW_MB, SLOW, Replacing, copying
 from tests.kernel.lib.retry import wait_until
 from tests.kernel.lib.run import run
+from tests.kernel.lib.scribbling import Scribbling
 from tests.kernel.lib.setup import MAIN_MB, QuickRemap, disks, eio, failing_write, patient, pattern
 
 # Sectors.
@@ -35,45 +33,10 @@ class SlowWrites(DmDevice):
         super().__init__(Delay(disk, disk.sectors, 0, 100, 0))
 
 
-@dataclass
-class Load:
-    """Writes and reads all over the device, whose every answer is checked, until told to stop."""
-
-    dm: QuickRemap
-    newest: dict[int, bytes] = field(default_factory=dict)
-    lost: set[int] = field(default_factory=set)
-    done: int = 0
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    def run(self) -> None:
-        """Do it; the only writer, so that a read has one right answer."""
-        rng = random.Random(26)
-        with DirectFile(self.dm) as file:
-            while not self.stop.is_set():
-                self.done += 1
-                sector = rng.randrange(self.dm.sectors - 64)
-                sectors = rng.choice((1, 2, 8, 64))
-                data = pattern(sectors, seed=self.done)
-                file.pwrite(sector * SECTOR, data)
-                for i in range(sectors):
-                    self.newest[sector + i] = data[i * SECTOR : (i + 1) * SECTOR]
-                self.check(file, rng.choice(list(self.newest)))
-
-    def check(self, file: DirectFile, sector: int) -> None:
-        """A sector holds what was written to it last."""
-        assert file.pread(sector * SECTOR, SECTOR) == self.newest[sector], sector
-
-    def check_all(self) -> None:
-        """Every sector that was written."""
-        with DirectFile(self.dm) as file:
-            for sector in self.newest:
-                self.check(file, sector)
-
-
 @contextlib.contextmanager
-def loaded(dm: QuickRemap) -> Iterator[Load]:
+def loaded(dm: QuickRemap) -> Iterator[Scribbling]:
     """A load that goes on for the with block, and did something."""
-    load = Load(dm)
+    load = Scribbling(dm, dm.sectors, (1, 2, 8, 64))
     with Background(load.run) as thread:
         try:
             yield load

@@ -3,7 +3,6 @@
 import errno
 import random
 import threading
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -12,11 +11,11 @@ import pytest
 from pyctl.errors import DmError
 from pyctl.format import Entry
 from tests.kernel.lib.background import Background
-from tests.kernel.lib.blockdev import SECTOR, NullBlk
-from tests.kernel.lib.directio import DirectFile
+from tests.kernel.lib.blockdev import NullBlk
 from tests.kernel.lib.metadata import Metadata
 from tests.kernel.lib.retry import wait_until
-from tests.kernel.lib.setup import Disks, QuickRemap, patient, pattern
+from tests.kernel.lib.scribbling import Scribbling
+from tests.kernel.lib.setup import Disks, QuickRemap, patient
 
 AREA = 2000
 # Sectors of the area that are bad from the beginning, and those that may become so.
@@ -27,34 +26,6 @@ LATE = range(20, AREA, 40)
 def _users() -> int:
     """Tables that the module has."""
     return int(Path("/sys/module/dm_remap/refcnt").read_text())
-
-
-@dataclass
-class Load:
-    """Writes and reads over an area, whose every answer is checked, until told to stop."""
-
-    dm: QuickRemap
-    newest: dict[int, bytes] = field(default_factory=dict)
-    done: int = 0
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    def run(self) -> None:
-        """Do it; the only writer, so that a read has one right answer."""
-        rng = random.Random(22)
-        with DirectFile(self.dm) as file:
-            while not self.stop.is_set():
-                self.done += 1
-                sector = rng.randrange(AREA - 8)
-                sectors = rng.randint(1, 8)
-                data = pattern(sectors, seed=self.done)
-                file.pwrite(sector * SECTOR, data)
-                for i in range(sectors):
-                    self.newest[sector + i] = data[i * SECTOR : (i + 1) * SECTOR]
-                self.check(file, rng.choice(list(self.newest)))
-
-    def check(self, file: DirectFile, sector: int) -> None:
-        """A sector holds what was written to it last."""
-        assert file.pread(sector * SECTOR, SECTOR) == self.newest[sector], sector
 
 
 def _stir(dm: QuickRemap, main: NullBlk, stop: threading.Event) -> None:
@@ -91,7 +62,7 @@ def test_trap_22_a_thousand_reloads_under_load(two: Disks, reloads: int) -> None
     for sector in EARLY:
         main.add_bad(sector)
     with QuickRemap(main, spare, opts=patient()) as dm:
-        load = Load(dm)
+        load = Scribbling(dm, AREA, tuple(range(1, 9)))
         uuid = dm.message("ping")
         stir = partial(_stir, dm, main, load.stop)
         with Background(load.run) as writer, Background(stir) as mover:
@@ -108,9 +79,7 @@ def test_trap_22_a_thousand_reloads_under_load(two: Disks, reloads: int) -> None
         stats = dm.stats()
         assert stats["manual_remaps"] > 0 and stats["unremaps"] > 0
         assert load.done > reloads // 10 and len(load.newest) > AREA // 10
-        with DirectFile(dm) as file:
-            for sector in load.newest:
-                load.check(file, sector)
+        load.check_all()
         # Events still find the table that is live.
         event = dm.event_nr
         dm.message("remap", AREA)
@@ -121,9 +90,7 @@ def test_trap_22_a_thousand_reloads_under_load(two: Disks, reloads: int) -> None
         _the_next_set_is_read_anew(dm, spare)
         dm.__enter__()
         assert AREA not in dm.remapped()
-        with DirectFile(dm) as file:
-            for sector in load.newest:
-                load.check(file, sector)
+        load.check_all()
 
 
 def _the_next_set_is_read_anew(dm: QuickRemap, spare: NullBlk) -> None:
