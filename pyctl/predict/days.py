@@ -4,6 +4,7 @@ The definitions are those in docs/prediction.md: a failure within N days is one 
 power-on hours, because readings come once a day.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,16 @@ import numpy.typing as npt
 
 from pyctl.predict.log import SECTOR, STRIDE, Drives, Floats, Ints, Log
 
-__all__ = ["NEVER", "DriveDays", "Truth", "daily", "sector_events", "truth"]
+__all__ = [
+    "NEVER",
+    "DriveDays",
+    "Truth",
+    "as_of",
+    "daily",
+    "joined",
+    "sector_events",
+    "truth",
+]
 
 NEVER = 1_000_000
 """Hours: longer than any drive lives."""
@@ -48,6 +58,15 @@ class Truth:
     def sector_event(self, days: int = 7) -> npt.NDArray[np.bool_]:
         """Does a sector event follow within so many days?"""
         return np.asarray(self.to_sector_event <= 24 * days + 12)
+
+
+def joined(parts: Sequence[DriveDays]) -> DriveDays:
+    """Drive-days behind each other."""
+    return DriveDays(
+        np.concatenate([one.drive for one in parts]),
+        np.concatenate([one.day for one in parts]),
+        np.concatenate([one.hour for one in parts]),
+    )
 
 
 def daily(drives: Drives, first: int, last: int) -> DriveDays:

@@ -4,22 +4,33 @@ Four in ten drives are for the test. What is learned from ends PURGE days before
 tested, so no label of the training reaches into it.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import lightgbm
 import numpy as np
 import numpy.typing as npt
 
 from pyctl.predict import peers
-from pyctl.predict.days import DriveDays, Truth, daily, truth
+from pyctl.predict.days import DriveDays, Truth, daily, joined, truth
 from pyctl.predict.features import NAMES, OWN_HISTORY, Matrix, compute
 from pyctl.predict.log import Ints, Log
 from pyctl.predict.metrics import by_day, by_drive, by_drive_interval, intervals, pr_curve
 from pyctl.predict.model import QUESTIONS, Model, model_codes
-from pyctl.predict.training import PURGE, chunks, examples, fit
+from pyctl.predict.training import PURGE, Examples, chunks, examples, fit
 
-__all__ = ["GOALS", "TEST_DAYS", "Result", "evaluate", "evaluate_model", "split"]
+__all__ = [
+    "GOALS",
+    "TEST_DAYS",
+    "Result",
+    "Scorer",
+    "Trainer",
+    "evaluate",
+    "evaluate_model",
+    "split",
+]
 
 TEST_DAYS = 175
 _TEST_SHARE = 0.4
@@ -41,6 +52,20 @@ GOALS: tuple[tuple[str, str, str, float], ...] = (
 Result = dict[str, Any]
 
 
+class Scorer(Protocol):
+    """A model of another kind than the trees."""
+
+    def scores(self, log: Log, at: DriveDays, codes: Ints, threads: int = 2) -> dict[str, Floats]:
+        """Scores by question, higher is worse; `codes` has the number of each drive's model."""
+
+    def save(self, folder: Path) -> None:
+        """Write it into the folder of a model."""
+
+
+Trainer = Callable[[Log, Examples, Ints, int], Scorer]
+"""Makes one from a log, examples of it, numbers for the models of drives, and threads."""
+
+
 @dataclass(frozen=True)
 class _Tested:
     at: DriveDays
@@ -55,8 +80,11 @@ def split(log: Log) -> tuple[Ints, Ints]:
     return np.flatnonzero(~test), np.flatnonzero(test)
 
 
-def evaluate(log: Log, threads: int = 2) -> Result:
-    """Train on some drives up to a day, and test the others after it."""
+def evaluate(log: Log, threads: int = 2, rivals: Mapping[str, Trainer] | None = None) -> Result:
+    """Train on some drives up to a day, and test the others after it.
+
+    `rivals` are tested beside the trees, by the names that they are to have in the tables.
+    """
     drives = log.drives
     end = int(drives.last_day.max()) - PURGE
     begin = end - TEST_DAYS + 1
@@ -70,9 +98,10 @@ def evaluate(log: Log, threads: int = 2) -> Result:
         boosters[question, "model without its own history"] = fit(
             found, question, without=OWN_HISTORY, threads=threads
         )
+    trained = {name: train(log, found, codes, threads) for name, train in (rivals or {}).items()}
     rows = len(found)
     del found
-    tested = _test(log, codes, test, (begin, end), boosters, threads)
+    tested = _test(log, codes, test, (begin, end), boosters, trained, threads)
     told = _told(log, tested)
     told["learned_rows"] = rows
     told["learned_drives"] = len(learn)
@@ -80,15 +109,17 @@ def evaluate(log: Log, threads: int = 2) -> Result:
     return told | {"from": begin, "to": end}
 
 
-def evaluate_model(log: Log, model: Model, threads: int = 2) -> Result:
+def evaluate_model(
+    log: Log, model: Model, threads: int = 2, rivals: Mapping[str, Scorer] | None = None
+) -> Result:
     """Test a model as it is on all drives of a folder that it was not trained from."""
     end = int(log.drives.last_day.max()) - PURGE
     begin = end - TEST_DAYS + 1
     boosters = {(question, "model"): model.boosters[question] for question in QUESTIONS}
     everyone = np.arange(len(log.drives))
     codes = model.codes(log.drives.model)
-    told = _told(log, _test(log, codes, everyone, (begin, end), boosters, threads))
-    return told | {"from": begin, "to": end}
+    tested = _test(log, codes, everyone, (begin, end), boosters, rivals or {}, threads)
+    return _told(log, tested) | {"from": begin, "to": end}
 
 
 def _test(
@@ -97,9 +128,11 @@ def _test(
     drives: Ints,
     days: tuple[int, int],
     boosters: dict[tuple[str, str], lightgbm.Booster],
+    rivals: Mapping[str, Scorer],
     threads: int,
 ) -> _Tested:
-    answers: dict[tuple[str, str], list[Floats]] = {key: [] for key in boosters}
+    others = [(question, name) for name in rivals for question in QUESTIONS]
+    answers: dict[tuple[str, str], list[Floats]] = {key: [] for key in (*boosters, *others)}
     kept: list[Matrix] = []
     ats, afters, rules = [], [], []
     for some in chunks(drives):
@@ -115,13 +148,14 @@ def _test(
                 given[:, [NAMES.index(name) for name in OWN_HISTORY]] = 0
             raw = booster.predict(given, raw_score=True, num_threads=threads)
             answers[key].append(np.asarray(raw, dtype=np.float64))
+        for name, rival in rivals.items():
+            for question, found in rival.scores(part, at, codes[some], threads).items():
+                answers[question, name].append(found)
         rules.append(-features[:, NAMES.index("days_since_event")].astype(np.float64))
         kept.append(features[:, peers.COLUMNS])
         afters.append(truth(part, at))
         ats.append(DriveDays(some[at.drive], at.day, at.hour))
-    at = DriveDays(
-        *(np.concatenate([getattr(a, n) for a in ats]) for n in ("drive", "day", "hour"))
-    )
+    at = joined(ats)
     after = Truth(
         np.concatenate([one.to_failure for one in afters]),
         np.concatenate([one.to_sector_event for one in afters]),

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pyctl.predict.days import DriveDays, as_of, sector_events
 from pyctl.predict.log import ATTRIBUTES, SECTOR, STRIDE, Log
 
-__all__ = ["MODEL", "NAMES", "OWN_HISTORY", "compute"]
+__all__ = ["MODEL", "NAMES", "OWN_HISTORY", "compute", "rise"]
 
 Matrix = npt.NDArray[np.float32]
 Column = npt.NDArray[Any]
@@ -109,7 +109,7 @@ def compute(log: Log, at: DriveDays, codes: npt.NDArray[np.int64]) -> Matrix:
     put("days_since_event_3", since[2])
     put("days_since_first_event", _days_since_first(rows.event_keys, at))
     for one in (*SECTOR, _TIMEOUTS, 12):
-        put(f"days_since_{one}", _days_since(log.keys[_rise(log, one) > 0], at, 0))
+        put(f"days_since_{one}", _days_since(log.keys[rise(log, one) > 0], at, 0))
     kinds = [(rows.risen[a][now] - rows.risen[a][before[30]] > 0) for a in SECTOR]
     put("kinds_30d", np.sum(kinds, axis=0, dtype=np.float64))
     most = rows.most_pending[now]
@@ -146,7 +146,7 @@ def _own_history(
 
 def _along(log: Log) -> _Rows:
     events = sector_events(log)
-    rises = {one: _rise(log, one) for one in ATTRIBUTES}
+    rises = {one: rise(log, one) for one in ATTRIBUTES}
     total = np.sum([rises[one] for one in SECTOR], axis=0)
     return _Rows(
         clean={
@@ -155,7 +155,7 @@ def _along(log: Log) -> _Rows:
             else _unpacked(log.values[one])
             for one in ATTRIBUTES
         },
-        risen={one: np.cumsum(rise) for one, rise in rises.items()},
+        risen={one: np.cumsum(more) for one, more in rises.items()},
         events=np.cumsum(events, dtype=np.float64),
         event_keys=log.keys[events],
         event_rise=total[events],
@@ -163,14 +163,14 @@ def _along(log: Log) -> _Rows:
     )
 
 
-# How much a counter rose against the drive's row before; a reading of all ones is no count.
-def _rise(log: Log, one: int) -> npt.NDArray[np.float64]:
+def rise(log: Log, one: int) -> npt.NDArray[np.float64]:
+    """How much a counter rose against the drive's row before, 0 where it fell."""
     values = np.nan_to_num(log.values[one]).astype(np.float64)
     if one == _TIMEOUTS:
         values = np.nan_to_num(_unpacked(log.values[one]))
-    rise = np.zeros(len(values))
-    rise[1:] = np.where(log.drive[1:] == log.drive[:-1], values[1:] - values[:-1], 0)
-    return np.maximum(rise, 0)
+    more = np.zeros(len(values))
+    more[1:] = np.where(log.drive[1:] == log.drive[:-1], values[1:] - values[:-1], 0)
+    return np.maximum(more, 0)
 
 
 # Some firmwares pack three counters of 16 bits into attribute 188; the first is the count.
@@ -185,9 +185,9 @@ def _running_max(log: Log, values: npt.NDArray[np.float64]) -> npt.NDArray[np.fl
 
 
 def _most(log: Log, rows: _Rows) -> npt.NDArray[np.float64]:
-    rise = np.zeros(len(log.drive))
-    rise[np.searchsorted(log.keys, rows.event_keys)] = rows.event_rise
-    return _running_max(log, rise)
+    largest = np.zeros(len(log.drive))
+    largest[np.searchsorted(log.keys, rows.event_keys)] = rows.event_rise
+    return _running_max(log, largest)
 
 
 def _last_rise(rows: _Rows, at: DriveDays, since: Column) -> Column:

@@ -1,6 +1,7 @@
 """From raw field data to a versioned model: evaluate the recipe, then learn from everything."""
 
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import lightgbm
 import numpy as np
 
 from pyctl import __version__
-from pyctl.predict.evaluating import Result, evaluate
+from pyctl.predict.evaluating import Result, Scorer, Trainer, evaluate
 from pyctl.predict.features import NAMES
 from pyctl.predict.log import Log
 from pyctl.predict.model import QUESTIONS, Model, model_codes
@@ -21,19 +22,26 @@ FILES = ("smart_drives.parquet", "smart_changes.parquet")
 _VERSION = 1
 
 
-def produce(log: Log, folder: Path, source: str, threads: int = 2) -> tuple[Model, Result]:
+def produce(
+    log: Log,
+    folder: Path,
+    source: str,
+    threads: int = 2,
+    rivals: Mapping[str, Trainer] | None = None,
+) -> tuple[Model, Result, dict[str, Scorer]]:
     """Evaluate on a split, then train on all drives up to the end of the log.
 
     The card's metrics are those of the split: nothing can be measured of a model on drives that it
-    has learned from. `source` says whose data it is.
+    has learned from. `source` says whose data it is. `rivals` are evaluated and trained, too.
     """
-    result = evaluate(log, threads)
+    result = evaluate(log, threads, rivals)
     known = sorted(set(log.drives.model))
     codes = model_codes(log.drives.model, known)
     first, last = int(log.drives.first_day.min()), int(log.drives.last_day.max())
     everyone = np.arange(len(log.drives))
     found = examples(log, codes, everyone, first, last)
     boosters = {question: fit(found, question, threads=threads) for question in QUESTIONS}
+    others = {name: train(log, found, codes, threads) for name, train in (rivals or {}).items()}
     card: dict[str, Any] = {
         "version": _VERSION,
         "made": datetime.now(tz=UTC).date().isoformat(),
@@ -53,7 +61,7 @@ def produce(log: Log, folder: Path, source: str, threads: int = 2) -> tuple[Mode
         "calibration": result["calibration"],
         "evaluation": summary(result),
     }
-    return Model(boosters, card), result
+    return Model(boosters, card), result, others
 
 
 def summary(result: Result) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from pyctl.files import write_whole
 from pyctl.predict.days import DriveDays, daily
+from pyctl.predict.evaluating import Scorer
 from pyctl.predict.features import compute
 from pyctl.predict.log import Log
 from pyctl.predict.model import QUESTIONS, Model
@@ -26,10 +27,16 @@ _SCHEMA = pa.schema(
 
 
 def score(
-    log: Log, model: Model, at: DriveDays, threads: int = 2
+    log: Log, model: Model, at: DriveDays, threads: int = 2, rival: Scorer | None = None
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """The score of each drive-day for each question, from rows up to its hour."""
-    features = compute(log, at, model.codes(log.drives.model))
+    """The score of each drive-day for each question, from rows up to its hour.
+
+    A `rival` scores in place of the trees; it knows the drive models by the card's numbers.
+    """
+    codes = model.codes(log.drives.model)
+    if rival is not None:
+        return rival.scores(log, at, codes, threads)
+    features = compute(log, at, codes)
     return {one: model.scores(one, features, threads) for one in QUESTIONS}
 
 
@@ -40,6 +47,7 @@ def score_file(
     out: Path,
     *,
     threads: int = 2,
+    rival: Scorer | None = None,
     step: Callable[[int, int], None] | None = None,
 ) -> int:
     """Write one row for each drive and day of the period, both ends included.
@@ -55,7 +63,7 @@ def score_file(
             part = log.of_drives(some)
             at = daily(part.drives, *days)
             if len(at):
-                found = score(part, model, at, threads)
+                found = score(part, model, at, threads, rival)
                 columns = [part.drives.ids[at.drive], at.hour, *found.values()]
                 arrays = [
                     pa.array(column, type=field.type)

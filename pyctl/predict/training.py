@@ -9,7 +9,7 @@ import lightgbm
 import numpy as np
 import numpy.typing as npt
 
-from pyctl.predict.days import DriveDays, Truth, daily, truth
+from pyctl.predict.days import DriveDays, Truth, daily, joined, truth
 from pyctl.predict.features import MODEL, NAMES, Matrix, compute
 from pyctl.predict.log import Ints, Log
 
@@ -45,15 +45,19 @@ _PARAMETERS = {
 }
 
 
+_Part = tuple[DriveDays, Matrix, npt.NDArray[np.float64], Truth]
+
+
 class Examples:
     """Features, weights and labels of the drive-days to learn from."""
 
-    def __init__(self, parts: list[tuple[Matrix, npt.NDArray[np.float64], Truth]]) -> None:
-        self.features = np.concatenate([part[0] for part in parts])
-        self.weight = np.concatenate([part[1] for part in parts])
+    def __init__(self, parts: list[_Part]) -> None:
+        self.at = joined([part[0] for part in parts])
+        self.features = np.concatenate([part[1] for part in parts])
+        self.weight = np.concatenate([part[2] for part in parts])
         self.label = {
-            "fail7": np.concatenate([part[2].failure(_LEARNED_AHEAD) for part in parts]),
-            "sec7": np.concatenate([part[2].sector_event(7) for part in parts]),
+            "fail7": np.concatenate([part[3].failure(_LEARNED_AHEAD) for part in parts]),
+            "sec7": np.concatenate([part[3].sector_event(7) for part in parts]),
         }
 
     def __len__(self) -> int:
@@ -78,7 +82,9 @@ def examples(log: Log, codes: Ints, drives: Ints, first: int, last: int) -> Exam
         at = daily(part.drives, first, last)
         after = _seen_by(truth(part, at), at, last)
         at, weight = _thinned(at, after, random)
-        parts.append((compute(part, at, codes[some]), weight, _seen_by(truth(part, at), at, last)))
+        features, after = compute(part, at, codes[some]), _seen_by(truth(part, at), at, last)
+        # in the numbers that the drives have in the whole log
+        parts.append((DriveDays(some[at.drive], at.day, at.hour), features, weight, after))
     return Examples(parts)
 
 

@@ -14,6 +14,7 @@ from pyctl.files import write_whole
 from pyctl.output import Rows, counted
 
 if TYPE_CHECKING:
+    from pyctl.predict.evaluating import Scorer, Trainer
     from pyctl.predict.model import Model
 
 __all__ = ["DATA", "MODEL", "VERBS", "chosen", "day"]
@@ -27,6 +28,12 @@ MODEL = click.option(
 )
 _THREADS = click.option(
     "--threads", type=click.IntRange(1, 64), default=2, help="Processors to use; default 2."
+)
+_WITH = click.option(
+    "--with",
+    "extra",
+    type=click.Choice(["torch"]),
+    help="Take the sequence model (PyTorch, extra `predict-torch`), too.",
 )
 _DAY = click.DateTime(formats=["%Y-%m-%d"])
 _TITLES = {
@@ -53,6 +60,27 @@ def day(value: datetime) -> int:
     return value.date().toordinal() - date(1970, 1, 1).toordinal()
 
 
+def _trainers(extra: str | None) -> "dict[str, Trainer]":
+    if extra is None:
+        return {}
+    with needs_predict():
+        from pyctl.predict import network
+    return {network.NAME: network.fit}
+
+
+def _ready(extra: str | None, folder: Path | None) -> "dict[str, Scorer]":
+    if extra is None:
+        return {}
+    if folder is None:
+        raise UsageError(
+            f"--with {extra} needs --model: the model that comes with pyctl has trees only.",
+            hint=f"`pyctl predict train --with {extra}` makes such a model.",
+        )
+    with needs_predict():
+        from pyctl.predict import network
+    return {network.NAME: network.load(folder)}
+
+
 @command("train")
 @DATA
 @click.option(
@@ -62,16 +90,20 @@ def day(value: datetime) -> int:
     help="The folder that gets the model and its card.",
 )
 @click.option("--source", default="not said", help="Whose data it is, for the card.")
+@_WITH
 @_THREADS
-def train(app: App, data: Path, out: Path, source: str, threads: int) -> None:
+def train(app: App, data: Path, out: Path, source: str, extra: str | None, threads: int) -> None:
     """Train a model from the field data in DATA, with its evaluation in its card.
 
     The evaluation is that of `predict evaluate`; the model itself learns from all drives.
     """
+    trainers = _trainers(extra)
     with needs_predict():
         from pyctl.predict import log, model, producing
-    made, result = producing.produce(log.read_log(data), data, source, threads)
+    made, result, others = producing.produce(log.read_log(data), data, source, threads, trainers)
     model.save(made, out)
+    for other in others.values():
+        other.save(out)
     app.emit(
         {"model": str(out), "card": made.card},
         _told(result, f"The model is in {out}. Its recipe, on drives and days not learned from:"),
@@ -95,6 +127,7 @@ def train(app: App, data: Path, out: Path, source: str, threads: int) -> None:
     "--as-is", is_flag=True, help="Train nothing: test the model as it is, on data new to it."
 )
 @MODEL
+@_WITH
 @_THREADS
 def evaluate(
     app: App,
@@ -103,6 +136,7 @@ def evaluate(
     plots: Path | None,
     as_is: bool,
     folder: Path | None,
+    extra: str | None,
     threads: int,
 ) -> None:
     """Say how good the prediction is on the field data in DATA.
@@ -124,9 +158,9 @@ def evaluate(
                 f"The model was trained from {data}, so this would say nothing.",
                 hint="Without --as-is, a model is trained on a part of it and tested on the rest.",
             )
-        result = evaluating.evaluate_model(known, ready, threads)
+        result = evaluating.evaluate_model(known, ready, threads, _ready(extra, folder))
     else:
-        result = evaluating.evaluate(known, threads)
+        result = evaluating.evaluate(known, threads, _trainers(extra))
     result |= {
         key: producing.date_of(result[key]) for key in ("from", "to", "learned_to") if key in result
     }
@@ -151,6 +185,7 @@ def evaluate(
     help="The Parquet file to write.",
 )
 @MODEL
+@_WITH
 @_THREADS
 def score(
     app: App,
@@ -159,21 +194,24 @@ def score(
     last: datetime,
     out: Path,
     folder: Path | None,
+    extra: str | None,
     threads: int,
 ) -> None:
     """Score each drive of DATA on each day: one row with drive_id, hour, fail7 and sec7.
 
-    A score is computed from what the drive had reported by that hour. Higher is worse.
+    A score is computed from what the drive had reported by that hour. Higher is worse. --with
+    scores by the sequence model in place of the trees.
     """
     if last < first:
         raise UsageError("--to is before --from.")
     ready = chosen(folder)
+    rival = next(iter(_ready(extra, folder).values()), None)
     with needs_predict():
         from pyctl.predict import log, scoring
     known = log.read_log(data)
     with app.progress(f"Scoring {data}", "drives") as step:
         rows = scoring.score_file(
-            known, ready, (day(first), day(last)), out, threads=threads, step=step
+            known, ready, (day(first), day(last)), out, threads=threads, rival=rival, step=step
         )
     app.emit({"file": str(out), "rows": rows}, f"{counted(rows, 'row')} in {out}.")
 

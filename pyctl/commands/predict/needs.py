@@ -10,13 +10,14 @@ __all__ = ["needs_predict"]
 
 @contextmanager
 def needs_predict() -> Iterator[None]:
-    """Turns a failed import of a package of the extra `predict` into advice."""
+    """Turns a failed import of a package of an extra of the prediction into advice."""
     try:
         yield
     except ModuleNotFoundError as error:
+        extra = "predict-torch" if error.name == "torch" else "predict"
         raise PyctlError(
             f"The Python package {error.name} is missing.",
-            hint="The packages of the prediction come with: pip install 'dm-remap[predict]'",
+            hint=f"The packages of the prediction come with: pip install 'dm-remap[{extra}]'",
         ) from error
     except OSError as error:
         # LightGBM's own library wants OpenMP
