@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import lightgbm
 import numpy as np
 import numpy.typing as npt
 
@@ -20,6 +19,7 @@ from pyctl.predict.log import Ints, Log
 from pyctl.predict.metrics import by_day, by_drive, by_drive_interval, intervals, pr_curve
 from pyctl.predict.model import QUESTIONS, Model, model_codes
 from pyctl.predict.training import PURGE, Examples, chunks, examples, fit
+from pyctl.predict.trees import Trees
 
 __all__ = [
     "GOALS",
@@ -92,16 +92,16 @@ def evaluate(log: Log, threads: int = 2, rivals: Mapping[str, Trainer] | None = 
     codes = model_codes(drives.model, known)
     learn, test = split(log)
     found = examples(log, codes, learn, int(drives.first_day.min()), begin - PURGE - 1)
-    boosters: dict[tuple[str, str], lightgbm.Booster] = {}
+    trees: dict[tuple[str, str], Trees] = {}
     for question in QUESTIONS:
-        boosters[question, "model"] = fit(found, question, threads=threads)
-        boosters[question, "model without its own history"] = fit(
+        trees[question, "model"] = fit(found, question, threads=threads)
+        trees[question, "model without its own history"] = fit(
             found, question, without=OWN_HISTORY, threads=threads
         )
     trained = {name: train(log, found, codes, threads) for name, train in (rivals or {}).items()}
     rows = len(found)
     del found
-    tested = _test(log, codes, test, (begin, end), boosters, trained, threads)
+    tested = _test(log, codes, test, (begin, end), trees, trained, threads)
     told = _told(log, tested)
     told["learned_rows"] = rows
     told["learned_drives"] = len(learn)
@@ -115,10 +115,10 @@ def evaluate_model(
     """Test a model as it is on all drives of a folder that it was not trained from."""
     end = int(log.drives.last_day.max()) - PURGE
     begin = end - TEST_DAYS + 1
-    boosters = {(question, "model"): model.boosters[question] for question in QUESTIONS}
+    trees = {(question, "model"): model.trees[question] for question in QUESTIONS}
     everyone = np.arange(len(log.drives))
     codes = model.codes(log.drives.model)
-    tested = _test(log, codes, everyone, (begin, end), boosters, rivals or {}, threads)
+    tested = _test(log, codes, everyone, (begin, end), trees, rivals or {}, threads)
     return _told(log, tested) | {"from": begin, "to": end}
 
 
@@ -127,12 +127,12 @@ def _test(
     codes: Ints,
     drives: Ints,
     days: tuple[int, int],
-    boosters: dict[tuple[str, str], lightgbm.Booster],
+    trees: dict[tuple[str, str], Trees],
     rivals: Mapping[str, Scorer],
     threads: int,
 ) -> _Tested:
     others = [(question, name) for name in rivals for question in QUESTIONS]
-    answers: dict[tuple[str, str], list[Floats]] = {key: [] for key in (*boosters, *others)}
+    answers: dict[tuple[str, str], list[Floats]] = {key: [] for key in (*trees, *others)}
     kept: list[Matrix] = []
     ats, afters, rules = [], [], []
     for some in chunks(drives):
@@ -141,13 +141,12 @@ def _test(
         if not len(at):
             continue
         features = compute(part, at, codes[some])
-        for key, booster in boosters.items():
+        for key, some_trees in trees.items():
             given = features
             if key[1] != "model":
                 given = features.copy()
                 given[:, [NAMES.index(name) for name in OWN_HISTORY]] = 0
-            raw = booster.predict(given, raw_score=True, num_threads=threads)
-            answers[key].append(np.asarray(raw, dtype=np.float64))
+            answers[key].append(some_trees.scores(given, threads))
         for name, rival in rivals.items():
             for question, found in rival.scores(part, at, codes[some], threads).items():
                 answers[question, name].append(found)

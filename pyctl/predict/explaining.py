@@ -47,7 +47,7 @@ def explain(log: Log, model: Model, at: DriveDays) -> list[Answer]:
     features = compute(log, at, model.codes(log.drives.model))
     known = log.drives.model[at.drive[0]] in model.card["models"]
     found = {}
-    for question in model.boosters:
+    for question in model.trees:
         score = model.scores(question, features, threads=1)
         weights = model.contributions(question, features)[0, :-1]
         found[question] = (float(score[0]), weights, *_probability(model, question, score[0]))

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pyctl.predict import rises
 from pyctl.predict.days import DriveDays, as_of, sector_events
 from pyctl.predict.log import ATTRIBUTES, SECTOR, STRIDE, Log
+from pyctl.predict.rises import FULL, TIMEOUTS, days_since, rise, unpacked
 
-__all__ = ["MODEL", "NAMES", "OWN_HISTORY", "compute", "rise"]
+__all__ = ["MODEL", "NAMES", "OWN_HISTORY", "compute"]
 
 Matrix = npt.NDArray[np.float32]
 Column = npt.NDArray[Any]
@@ -24,13 +26,10 @@ MODEL = "model"
 WINDOWS = (1, 3, 7, 14, 30, 90)
 # days without an event are no more than this: more says nothing
 _LONG = 2000.0
-_TIMEOUTS = 188
-# readings at which a counter of 16 bits is full or nonsense
-_FULL = 65_520
 
 _STATIC = (MODEL, "size_tb", "age_days", "seen_days")
 _LEVELS = tuple(f"level_{one}" for one in ATTRIBUTES)
-_RISES = tuple(f"rise_{one}_{days}d" for one in (*SECTOR, _TIMEOUTS) for days in WINDOWS)
+_RISES = tuple(f"rise_{one}_{days}d" for one in (*SECTOR, TIMEOUTS) for days in WINDOWS)
 _OTHER = tuple(f"rise_{one}_{days}d" for one in (10, 12, 189) for days in (7, 30))
 _COUNTS = tuple(f"events_{days}d" for days in WINDOWS)
 _TIMES = (
@@ -39,7 +38,7 @@ _TIMES = (
     "days_since_event_2",
     "days_since_event_3",
     "days_since_first_event",
-    *(f"days_since_{one}" for one in (*SECTOR, _TIMEOUTS, 12)),
+    *(f"days_since_{one}" for one in (*SECTOR, TIMEOUTS, 12)),
     "kinds_30d",
     "pending_of_most",
     "last_rise",
@@ -50,7 +49,7 @@ _TIMES = (
 OWN_HISTORY = ("own_rate", "own_surprise_7d", "own_surprise_30d", "own_gap_ratio")
 """Features by which a prediction adapts to the device's own past: see docs/prediction.md."""
 
-NAMES = (*_STATIC, *_LEVELS, *_RISES, *_OTHER, *_COUNTS, *_TIMES, *OWN_HISTORY)
+NAMES = (*_STATIC, *_LEVELS, *_RISES, *_OTHER, *_COUNTS, *_TIMES, *OWN_HISTORY, *rises.NAMES)
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def compute(log: Log, at: DriveDays, codes: npt.NDArray[np.int64]) -> Matrix:
     before = {days: as_of(log, at, 24.0 * days) for days in WINDOWS}
     for one in ATTRIBUTES:
         put(f"level_{one}", rows.clean[one][now])
-    for one in (*SECTOR, _TIMEOUTS):
+    for one in (*SECTOR, TIMEOUTS):
         for days in WINDOWS:
             put(f"rise_{one}_{days}d", rows.risen[one][now] - rows.risen[one][before[days]])
     for one in (10, 12, 189):
@@ -103,13 +102,13 @@ def compute(log: Log, at: DriveDays, codes: npt.NDArray[np.int64]) -> Matrix:
     start = np.searchsorted(log.keys, at.drive * STRIDE)
     ever = rows.events[now] - rows.events[start]
     put("events_ever", ever)
-    since = [_days_since(rows.event_keys, at, back) for back in (0, 1, 2)]
+    since = [days_since(rows.event_keys, at, back) for back in (0, 1, 2)]
     put("days_since_event", since[0])
     put("days_since_event_2", since[1])
     put("days_since_event_3", since[2])
     put("days_since_first_event", _days_since_first(rows.event_keys, at))
-    for one in (*SECTOR, _TIMEOUTS, 12):
-        put(f"days_since_{one}", _days_since(log.keys[rise(log, one) > 0], at, 0))
+    for one in (*SECTOR, TIMEOUTS, 12):
+        put(f"days_since_{one}", days_since(log.keys[rise(log, one) > 0], at))
     kinds = [(rows.risen[a][now] - rows.risen[a][before[30]] > 0) for a in SECTOR]
     put("kinds_30d", np.sum(kinds, axis=0, dtype=np.float64))
     most = rows.most_pending[now]
@@ -121,8 +120,10 @@ def compute(log: Log, at: DriveDays, codes: npt.NDArray[np.int64]) -> Matrix:
     put("most_rise", _most(log, rows)[now])
     levels = [np.nan_to_num(log.values[a][now]) for a in SECTOR]
     put("dirty", np.sum([level > 0 for level in levels], axis=0, dtype=np.float64))
-    put("full_counter", np.any([level >= _FULL for level in levels], axis=0))
+    put("full_counter", np.any([level >= FULL for level in levels], axis=0))
     _own_history(put, seen, counts, ever, since)
+    for name, values in rises.recent(log, at).items():
+        put(name, values)
     return out
 
 
@@ -146,36 +147,21 @@ def _own_history(
 
 def _along(log: Log) -> _Rows:
     events = sector_events(log)
-    rises = {one: rise(log, one) for one in ATTRIBUTES}
-    total = np.sum([rises[one] for one in SECTOR], axis=0)
+    rose = {one: rise(log, one) for one in ATTRIBUTES}
+    total = np.sum([rose[one] for one in SECTOR], axis=0)
     return _Rows(
         clean={
             one: log.values[one].astype(np.float64)
-            if one != _TIMEOUTS
-            else _unpacked(log.values[one])
+            if one != TIMEOUTS
+            else unpacked(log.values[one])
             for one in ATTRIBUTES
         },
-        risen={one: np.cumsum(more) for one, more in rises.items()},
+        risen={one: np.cumsum(more) for one, more in rose.items()},
         events=np.cumsum(events, dtype=np.float64),
         event_keys=log.keys[events],
         event_rise=total[events],
         most_pending=_running_max(log, np.nan_to_num(log.values[197]).astype(np.float64)),
     )
-
-
-def rise(log: Log, one: int) -> npt.NDArray[np.float64]:
-    """How much a counter rose against the drive's row before, 0 where it fell."""
-    values = np.nan_to_num(log.values[one]).astype(np.float64)
-    if one == _TIMEOUTS:
-        values = np.nan_to_num(_unpacked(log.values[one]))
-    more = np.zeros(len(values))
-    more[1:] = np.where(log.drive[1:] == log.drive[:-1], values[1:] - values[:-1], 0)
-    return np.maximum(more, 0)
-
-
-# Some firmwares pack three counters of 16 bits into attribute 188; the first is the count.
-def _unpacked(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    return np.mod(values.astype(np.float64), 65536)
 
 
 def _running_max(log: Log, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -193,15 +179,6 @@ def _most(log: Log, rows: _Rows) -> npt.NDArray[np.float64]:
 def _last_rise(rows: _Rows, at: DriveDays, since: Column) -> Column:
     index = np.searchsorted(rows.event_keys, at.drive * STRIDE + at.hour, side="right") - 1
     return np.where(since < _LONG, np.append(rows.event_rise, 0)[index], 0)
-
-
-# Days since the last event of the drive, or since the one `back` before it.
-def _days_since(keys: npt.NDArray[np.int64], at: DriveDays, back: int) -> npt.NDArray[np.float64]:
-    here = at.drive * STRIDE + at.hour
-    index = np.searchsorted(keys, here, side="right") - 1 - back
-    key = np.append(keys, -1)[np.maximum(index, -1)]
-    days = (here - key) / 24
-    return np.where((key >= 0) & (key // STRIDE == at.drive), np.minimum(days, _LONG), _LONG)
 
 
 def _days_since_first(keys: npt.NDArray[np.int64], at: DriveDays) -> npt.NDArray[np.float64]:

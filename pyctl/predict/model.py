@@ -1,20 +1,20 @@
-"""A trained model: one LightGBM text file for each question, and a card that says what they are.
+"""A trained model: LightGBM text files for each question, and a card that says what they are.
 
 Nothing is pickled: the text outlives versions of the library and can be read by people.
 """
 
-import gzip
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import lightgbm
 import numpy as np
 import numpy.typing as npt
+from lightgbm.basic import LightGBMError
 
 from pyctl.errors import NotFoundError, UsageError
 from pyctl.predict.features import NAMES, Matrix
+from pyctl.predict.trees import Trees, read_trees
 
 __all__ = ["QUESTIONS", "SHIPPED", "Model", "load", "model_codes", "save"]
 
@@ -27,9 +27,9 @@ _CARD = "card.json"
 
 @dataclass(frozen=True)
 class Model:
-    """Boosters by question, and the card: `models` there are the known drive models, in order."""
+    """Trees by question, and the card: `models` there are the known drive models, in order."""
 
-    boosters: dict[str, lightgbm.Booster]
+    trees: dict[str, Trees]
     card: dict[str, Any]
 
     def codes(self, names: npt.NDArray[np.object_]) -> npt.NDArray[np.int64]:
@@ -38,15 +38,11 @@ class Model:
 
     def scores(self, question: str, features: Matrix, threads: int = 2) -> npt.NDArray[np.float64]:
         """Raw scores, higher is worse: log-odds by the training's weights, no probabilities."""
-        booster = self.boosters[question]
-        return np.asarray(
-            booster.predict(features, raw_score=True, num_threads=threads), dtype=np.float64
-        )
+        return self.trees[question].scores(features, threads)
 
     def contributions(self, question: str, features: Matrix) -> npt.NDArray[np.float64]:
         """What each feature adds to the score of each row; the last column is the mean score."""
-        found = self.boosters[question].predict(features, pred_contrib=True, num_threads=1)
-        return np.asarray(found, dtype=np.float64)
+        return self.trees[question].contributions(features)
 
     def probability(
         self, question: str, scores: npt.NDArray[np.float64]
@@ -66,10 +62,8 @@ def model_codes(names: npt.NDArray[np.object_], known: list[str]) -> npt.NDArray
 def save(model: Model, folder: Path) -> None:
     """Write the model's text files, compressed, and its card."""
     folder.mkdir(parents=True, exist_ok=True)
-    for question, booster in model.boosters.items():
-        text = booster.model_to_string().encode()
-        # no time and no name in the header: the same model is the same bytes
-        (folder / f"{question}.txt.gz").write_bytes(gzip.compress(text, mtime=0))
+    for question, trees in model.trees.items():
+        trees.write(folder, question)
     (folder / _CARD).write_text(json.dumps(model.card, indent=1) + "\n")
 
 
@@ -80,19 +74,16 @@ def load(folder: Path = SHIPPED) -> Model:
     """
     try:
         card = json.loads((folder / _CARD).read_text())
-        texts = {
-            question: gzip.decompress((folder / f"{question}.txt.gz").read_bytes()).decode()
-            for question in QUESTIONS
-        }
+        if not isinstance(card, dict) or card.get("features") != list(NAMES):
+            raise UsageError(
+                f"The model in {folder} was made from other features than this pyctl computes.",
+                hint="Train it again with `pyctl predict train`.",
+            )
+        trees = {one: read_trees(folder, one, int(card["boosters"][one])) for one in QUESTIONS}
     except FileNotFoundError as error:
         raise NotFoundError(
             f"There is no model in {folder}.", hint="`pyctl predict train` makes one."
         ) from error
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, KeyError, TypeError, LightGBMError) as error:
         raise UsageError(f"The model in {folder} cannot be read: {error}.") from error
-    if not isinstance(card, dict) or card.get("features") != list(NAMES):
-        raise UsageError(
-            f"The model in {folder} was made from other features than this pyctl computes.",
-            hint="Train it again with `pyctl predict train`.",
-        )
-    return Model({one: lightgbm.Booster(model_str=text) for one, text in texts.items()}, card)
+    return Model(trees, card)

@@ -28,7 +28,9 @@ NAME = "sequence model"
 _FILE = "network.npz"
 _MODELS = "models"
 _HIDDEN, _EMBEDDING, _INNER = 48, 4, 32
-_EPOCHS, _BATCH, _RATE = 6, 1024, 3e-3
+_EPOCHS, _BATCH, _RATE = 4, 1024, 3e-3
+# the weight of one example, that a single one doesn't throw a batch off
+_HEAVIEST = 24.0
 _UNKNOWN = 0.05
 # so many batches are sorted by length together, which saves most of the padding
 _SORTED = 16
@@ -80,7 +82,8 @@ def fit(
     hidden = random.random(len(log.drives)) < _UNKNOWN
     sequences = build(log, found.at, np.where(hidden, -1, codes))
     labels = np.stack([found.label[one] for one in QUESTIONS], axis=1).astype(np.float32)
-    weights = (found.weight / found.weight.mean()).astype(np.float32)
+    weights = np.minimum(found.weight, _HEAVIEST).astype(np.float32)
+    weights /= weights.mean()
     layers = network.layers
     steps = epochs * -(-len(found) // _BATCH)
     descent = torch.optim.AdamW(layers.parameters(), lr=_RATE, weight_decay=1e-3)

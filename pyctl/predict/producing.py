@@ -19,7 +19,7 @@ from pyctl.predict.training import examples, fit
 __all__ = ["FILES", "date_of", "fingerprint", "produce"]
 
 FILES = ("smart_drives.parquet", "smart_changes.parquet")
-_VERSION = 1
+_VERSION = 2
 
 
 def produce(
@@ -40,7 +40,7 @@ def produce(
     first, last = int(log.drives.first_day.min()), int(log.drives.last_day.max())
     everyone = np.arange(len(log.drives))
     found = examples(log, codes, everyone, first, last)
-    boosters = {question: fit(found, question, threads=threads) for question in QUESTIONS}
+    trees = {question: fit(found, question, threads=threads) for question in QUESTIONS}
     others = {name: train(log, found, codes, threads) for name, train in (rivals or {}).items()}
     card: dict[str, Any] = {
         "version": _VERSION,
@@ -57,11 +57,12 @@ def produce(
             "learned_rows": len(found),
         },
         "features": list(NAMES),
+        "boosters": {question: len(made.boosters) for question, made in trees.items()},
         "models": known,
         "calibration": result["calibration"],
         "evaluation": summary(result),
     }
-    return Model(boosters, card), result, others
+    return Model(trees, card), result, others
 
 
 def summary(result: Result) -> dict[str, Any]:

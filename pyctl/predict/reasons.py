@@ -20,6 +20,10 @@ _LONG = 2000
 _RISE = re.compile(r"rise_(\d+)_(\d+)d")
 _LEVEL = re.compile(r"level_(\d+)")
 _SINCE = re.compile(r"days_since_(\d+)")
+_FRESH = re.compile(r"fresh_(\d+)_(\d+)d")
+_RISE_DAYS = re.compile(r"rise_days_(\d+)_(\d+)d")
+_PER_DAY = re.compile(r"per_day_(\d+)")
+_CHANGES = re.compile(r"changes_(\d+)d")
 _EVENTS = re.compile(r"events_(\d+)d")
 _PLAIN = {
     "model": "the failure history of this drive model",
@@ -33,6 +37,9 @@ _PLAIN = {
     "most_rise": "the largest sector event was a rise by {:.0f}",
     "dirty": "{:.0f} of 4 sector error counters are not zero",
     "full_counter": "a sector error counter is full: {:.0f} (1 is yes)",
+    "most_pending": "pending sectors have been as many as {:.0f}",
+    "fall_197_30d": "pending sectors fell by {:.0f} within 30 days",
+    "days_since_change": "the last change of any reading was {:.0f} days ago",
     "own_rate": "by its own history, {:.4f} sector events a day",
     "own_surprise_7d": "sector events of 7 days against its own rate: {:+.1f} deviations",
     "own_surprise_30d": "sector events of 30 days against its own rate: {:+.1f} deviations",
@@ -45,6 +52,11 @@ _KINDS = {
     "own_gap_ratio": "own",
     "last_rise": "size",
     "most_rise": "size",
+    "most_pending": "attribute 197",
+    "pending_of_most": "attribute 197",
+    "fall_197_30d": "attribute 197",
+    "days_since_fall_197": "attribute 197",
+    "days_since_change": "changes",
     "seen_days": "age",
     "age_days": "age",
 }
@@ -58,6 +70,20 @@ def reason(name: str, value: float) -> tuple[str, str]:
         what, days = _ATTRIBUTES[int(found[1])], found[2]
         rose = f"rose by {value:.0f}" if value > 0 else "did not rise"
         return f"attribute {found[1]}", f"{what} {rose} within {_days(days)}"
+    if found := _FRESH.fullmatch(name):
+        # what is left of the logarithms of all rises
+        amount = "have not risen lately" if value < 0.01 else f"rose lately, weight {value:.2f}"
+        return f"attribute {found[1]}", f"{_ATTRIBUTES[int(found[1])]} {amount}"
+    if found := _RISE_DAYS.fullmatch(name):
+        what = _ATTRIBUTES[int(found[1])]
+        return f"attribute {found[1]}", f"{what} rose on {value:.0f} of {_days(found[2])}"
+    if found := _PER_DAY.fullmatch(name):
+        return (
+            f"attribute {found[1]}",
+            f"{value:.3g} {_ATTRIBUTES[int(found[1])]} a day of its life",
+        )
+    if found := _CHANGES.fullmatch(name):
+        return "changes", f"{value:.0f} changes of readings within {_days(found[1])}"
     if found := _LEVEL.fullmatch(name):
         return f"attribute {found[1]}", f"{value:.0f} {_ATTRIBUTES[int(found[1])]}"
     if found := _SINCE.fullmatch(name):
@@ -66,7 +92,10 @@ def reason(name: str, value: float) -> tuple[str, str]:
         return f"attribute {found[1]}", f"{what} {when}"
     if found := _EVENTS.fullmatch(name):
         return "events", f"{value:.0f} sector events within {_days(found[1])}"
-    if name.startswith("days_since"):
+    if name == "days_since_fall_197":
+        when = "have never fallen" if value >= _LONG else f"last fell {value:.0f} days ago"
+        return _KINDS[name], f"pending sectors {when}"
+    if name.startswith("days_since_") and name != "days_since_change":
         which = {"2": "one before the last ", "3": "third last "}.get(name[-1], "")
         if name.endswith("first_event"):
             which = "first "

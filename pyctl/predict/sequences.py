@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pyctl.predict.days import DriveDays, as_of
-from pyctl.predict.features import rise
 from pyctl.predict.log import ATTRIBUTES, STRIDE, Ints, Log
+from pyctl.predict.rises import rise
 
 __all__ = ["CHANNELS", "STATIC", "STEPS", "Sequences", "Steps", "build"]
 

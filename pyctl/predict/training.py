@@ -1,32 +1,34 @@
 """Training: which drive-days are learned from, and how.
 
-Days without an event are plenty and much alike, so a few of each drive are taken and weigh more.
+Days without an event are plenty and much alike, so a few of each drive are taken, and weigh more.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import lightgbm
 import numpy as np
 import numpy.typing as npt
 
-from pyctl.predict.days import DriveDays, Truth, daily, joined, truth
+from pyctl.predict import rises
+from pyctl.predict.days import DriveDays, Truth, as_of, daily, joined, truth
 from pyctl.predict.features import MODEL, NAMES, Matrix, compute
-from pyctl.predict.log import Ints, Log
+from pyctl.predict.log import SECTOR, Ints, Log
+from pyctl.predict.trees import Trees
 
-__all__ = ["PURGE", "Examples", "chunks", "examples", "fit"]
+__all__ = ["PURGE", "RECIPES", "Examples", "Recipe", "chunks", "examples", "fit"]
 
 PURGE = 7
 """Days between what is learned from and what is tested: as long as a label looks ahead."""
 
 # A drive behaves alike for weeks before it fails, so those are the days to learn from.
 _LEARNED_AHEAD = 30
-# of days without any event, one in so many is learned from
-_THIN = {"quiet": 48, "sector": 2, "failing": 2}
+# One day in so many is learned from. Almost all alarms, right or wrong, are of drives that have
+# had a sector error, so what tells those apart is learned from more days of theirs.
+_THIN = {"clean": 96, "sector": 3, "dirty": 3, "failing": 2}
 _CHUNK = 2000
 _SEED = 8
 _ROUNDS = 150
-# failures are few: more leaves than this learn single drives
-_LEAVES = {"fail7": 15, "sec7": 31}
 _PARAMETERS = {
     "objective": "binary",
     "learning_rate": 0.05,
@@ -44,6 +46,34 @@ _PARAMETERS = {
     "verbosity": -1,
 }
 
+# readings of which more is worse, and times since something bad, by which risk can only fall
+_WORSE = ("level_", "rise_", "events_", "fresh_", "kinds_", "changes_", "most_", "last_", "dirty")
+_NOT_WORSE = ("level_10", "level_12", "level_189", "level_196")
+_NOT_BETTER = ("days_since_first_event", "days_since_change")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one booster is trained: without which features, and with how many leaves a tree.
+
+    `monotone` says that errors can only raise the score.
+    """
+
+    without: tuple[str, ...]
+    leaves: int
+    monotone: bool = False
+
+
+# Failures are few: more leaves learn single drives, and the mean of two unlike boosters is better
+# than either. Drive models have failure rates of their own, but strangers come with the years.
+RECIPES = {
+    "fail7": (
+        Recipe(without=rises.NAMES, leaves=15),
+        Recipe(without=(MODEL,), leaves=15, monotone=True),
+    ),
+    "sec7": (Recipe(without=rises.NAMES, leaves=31),),
+}
+"""The boosters of each question."""
 
 _Part = tuple[DriveDays, Matrix, npt.NDArray[np.float64], Truth]
 
@@ -81,7 +111,7 @@ def examples(log: Log, codes: Ints, drives: Ints, first: int, last: int) -> Exam
         part = log.of_drives(some)
         at = daily(part.drives, first, last)
         after = _seen_by(truth(part, at), at, last)
-        at, weight = _thinned(at, after, random)
+        at, weight = _thinned(part, at, after, random)
         features, after = compute(part, at, codes[some]), _seen_by(truth(part, at), at, last)
         # in the numbers that the drives have in the whole log
         parts.append((DriveDays(some[at.drive], at.day, at.hour), features, weight, after))
@@ -90,12 +120,19 @@ def examples(log: Log, codes: Ints, drives: Ints, first: int, last: int) -> Exam
 
 def fit(
     found: Examples, question: str, *, without: tuple[str, ...] = (), threads: int = 2
-) -> lightgbm.Booster:
+) -> Trees:
     """Train the model for a question; `without` leaves features out, to see what they are worth."""
-    features = found.features
-    if without:
-        features = features.copy()
-        features[:, [NAMES.index(name) for name in without]] = 0
+    return Trees(
+        tuple(_boosted(found, question, one, without, threads) for one in RECIPES[question])
+    )
+
+
+def _boosted(
+    found: Examples, question: str, recipe: Recipe, without: tuple[str, ...], threads: int
+) -> lightgbm.Booster:
+    features = found.features.copy()
+    # a column that is all the same is in no tree
+    features[:, [NAMES.index(name) for name in {*recipe.without, *without}]] = 0
     data = lightgbm.Dataset(
         features,
         label=found.label[question].astype(np.float32),
@@ -104,8 +141,16 @@ def fit(
         categorical_feature=[MODEL],
         free_raw_data=True,
     )
-    settings = {**_PARAMETERS, "num_leaves": _LEAVES[question], "num_threads": threads}
+    settings = {**_PARAMETERS, "num_leaves": recipe.leaves, "num_threads": threads}
+    if recipe.monotone:
+        settings["monotone_constraints"] = [_direction(name) for name in NAMES]
     return lightgbm.train(settings, data, _ROUNDS)
+
+
+def _direction(name: str) -> int:
+    if name.startswith(_WORSE) and name not in _NOT_WORSE:
+        return 1
+    return -1 if name.startswith("days_since_") and name not in _NOT_BETTER else 0
 
 
 # What had happened by the end of the period: later events are not known yet.
@@ -119,10 +164,13 @@ def _seen_by(after: Truth, at: DriveDays, last: int) -> Truth:
 
 
 def _thinned(
-    at: DriveDays, after: Truth, random: np.random.Generator
+    part: Log, at: DriveDays, after: Truth, random: np.random.Generator
 ) -> tuple[DriveDays, npt.NDArray[np.float64]]:
-    one_in = np.full(len(at), _THIN["quiet"])
+    row = as_of(part, at)
+    dirty = np.any([np.nan_to_num(part.values[one][row]) > 0 for one in SECTOR], axis=0)
+    one_in = np.full(len(at), _THIN["clean"])
     one_in[after.sector_event(7)] = _THIN["sector"]
+    one_in[dirty] = _THIN["dirty"]
     one_in[after.failure(_LEARNED_AHEAD)] = _THIN["failing"]
     keep = random.random(len(at)) * one_in < 1
     return at.where(keep), one_in[keep].astype(np.float64)

@@ -9,7 +9,8 @@ from pyctl.errors import NotFoundError, UsageError
 from pyctl.predict import days, features
 from pyctl.predict.model import QUESTIONS, SHIPPED, load, model_codes
 from pyctl.predict.peers import anomaly, batches, of_day, tail
-from pyctl.predict.training import examples, fit
+from pyctl.predict.reasons import reason
+from pyctl.predict.training import RECIPES, examples, fit
 
 
 def test_a_model_that_was_saved_gives_the_same_scores(trained, saved, log):
@@ -27,22 +28,29 @@ def test_training_again_gives_the_same_model(log):
     everyone = np.arange(len(log.drives))
     last = int(log.drives.last_day.max())
     found = examples(log, codes, everyone, 0, last)
-    texts = {fit(found, "fail7", threads=1).model_to_string() for _ in range(2)}
+    texts = {
+        tuple(one.model_to_string() for one in fit(found, "fail7", threads=1).boosters)
+        for _ in range(2)
+    }
     assert len(texts) == 1
 
 
 def test_a_model_is_text(saved):
     for question in QUESTIONS:
-        text = gzip.decompress((saved / f"{question}.txt.gz").read_bytes())
-        assert text.startswith(b"tree\nversion=")
-        assert text.decode("ascii")
+        for number in range(len(RECIPES[question])):
+            text = gzip.decompress((saved / f"{question}-{number + 1}.txt.gz").read_bytes())
+            assert text.startswith(b"tree\nversion=")
+            assert text.decode("ascii")
 
 
 def test_the_shipped_model_is_whole():
     model = load()
-    assert set(model.boosters) == set(QUESTIONS)
+    assert set(model.trees) == set(QUESTIONS)
     for question in QUESTIONS:
-        assert model.boosters[question].feature_name() == list(features.NAMES)
+        boosters = model.trees[question].boosters
+        assert len(boosters) == len(RECIPES[question])
+        for booster in boosters:
+            assert booster.feature_name() == list(features.NAMES)
         steps = model.card["calibration"][question]
         assert steps["score"] == sorted(steps["score"])
         assert steps["probability"] == sorted(steps["probability"])
@@ -72,6 +80,41 @@ def test_the_shipped_model_fears_pending_sectors():
         assert high > low + 2
 
 
+def test_errors_only_raise_the_score_of_monotone_trees(trained):
+    booster = trained[0].trees["fail7"].boosters[1]
+    assert RECIPES["fail7"][1].monotone
+    random = np.random.default_rng(2)
+    rows = np.abs(random.normal(0, 20, (200, len(features.NAMES)))).astype(np.float32)
+    worse = rows.copy()
+    worse[:, features.NAMES.index("level_197")] += 50
+    worse[:, features.NAMES.index("fresh_197_7d")] += 5
+    less, more = booster.predict(rows), booster.predict(worse)
+    assert (more >= less).all()
+    assert (more > less).any()
+
+
+def test_days_that_are_left_out_are_weighed_by_those_that_are_taken(log):
+    everyone = np.arange(len(log.drives))
+    first, last = int(log.drives.first_day.min()), int(log.drives.last_day.max())
+    found = examples(log, np.zeros(len(log.drives), dtype=np.int64), everyone, first, last)
+    everything = len(days.daily(log.drives, first, last))
+    assert len(found) < everything / 2
+    assert found.weight.sum() == pytest.approx(everything, rel=0.05)
+    # where they come from is told in the numbers of the whole log
+    again = features.compute(log, found.at, np.zeros(len(log.drives), dtype=np.int64))
+    assert np.array_equal(again, found.features, equal_nan=True)
+
+
+def test_every_feature_has_words():
+    for name in features.NAMES:
+        missing = (float("nan"),) if name.startswith("level_") or name == "model" else ()
+        for value in (0.0, 3.0, 2000.0, *missing):
+            kind, words = reason(name, value)
+            assert kind
+            assert words
+            assert "_" not in words
+
+
 def test_no_model(tmp_path):
     with pytest.raises(NotFoundError, match="no model"):
         load(tmp_path)
@@ -85,7 +128,7 @@ def test_a_model_of_other_features(saved, tmp_path):
         load(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["card.json", "fail7.txt.gz"])
+@pytest.mark.parametrize("name", ["card.json", "fail7-2.txt.gz"])
 def test_a_broken_model(saved, tmp_path, name):
     shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
     (tmp_path / name).write_bytes(b"nothing of the kind")
