@@ -11,8 +11,8 @@ class Storm:
     """What was seen of one storm; times in seconds, memory (RSS) in MiB.
 
     `told` are the kernel's events as its own numbers have it, `heard` and `lost` as the daemon
-    says, `gaps` how often a rule was told that some were lost; the last ones of a storm may be in a gap
-    whose length shows with the next event only. `counted` are the remaps in its store, `placed`
+    says, `gaps` how often a rule was told that some were lost; the last ones of a storm may be in a
+    gap whose length shows with the next event only. `counted` are the remaps in its store, `placed`
     those of them whose sectors it knows, `elsewhere` the sectors of these that the table doesn't
     have. `dumped` are the entries of the table in the end, `believed` how many the daemon says
     there are.

@@ -117,10 +117,10 @@ class Running:
         self._readers[-1].start()
         return self.process
 
-    def start(self, **environment):
+    def start(self, *words, **environment):
         """Starts it, and waits until it says that it is ready."""
         ready = self.notified.count("READY=1")
-        self.launch(**environment)
+        self.launch(*words, **environment)
 
         def is_ready():
             assert self.process.poll() is None, self.log
