@@ -146,7 +146,7 @@ install-daemon:
 		packaging/prometheus/alertmanager.example.yaml
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/dm-remap/snmp packaging/snmp/DM-REMAP-MIB.txt
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/dm-remap/grafana packaging/grafana/dm-remap.json
-	install -D -m 644 -t $(UNITS) packaging/systemd/dm-remapd.service
+	install -D -m 644 -t $(UNITS) packaging/systemd/dm-remapd.service packaging/systemd/dm-remapd.socket
 	$(reload_boot)
 
 .PHONY: uninstall-boot
@@ -162,7 +162,7 @@ uninstall-boot:
 uninstall: uninstall-boot ## remove what install installed; what sets are remembered (/etc/dm-remap) stays
 	rm -f $(DESTDIR)/lib/modules/$(KVER)/updates/kernel/dm-remap.ko*
 	rm -rf $(DESTDIR)$(LIBDIR) $(DESTDIR)$(PREFIX)/bin/pyctl $(DESTDIR)$(PREFIX)/share/dm-remap
-	rm -f $(DESTDIR)$(PREFIX)/bin/dm-remapd $(UNITS)/dm-remapd.service
+	rm -f $(DESTDIR)$(PREFIX)/bin/dm-remapd $(UNITS)/dm-remapd.service $(UNITS)/dm-remapd.socket
 ifeq ($(DESTDIR),)
 	depmod $(KVER)
 endif
