@@ -98,7 +98,8 @@ class Running:
         return read(self.folder / "state/audit")
 
     def told(self):
-        return [one["what"] for one in self.audit()]
+        """What was decided, ordered and done, without what the kernel did."""
+        return [one["what"] for one in self.audit() if one["who"] != "kernel"]
 
     def seen(self):
         """What the daemon has written down of the devices; it may be running."""
