@@ -146,7 +146,7 @@ install-daemon:
 		packaging/prometheus/alertmanager.example.yaml
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/dm-remap/snmp packaging/snmp/DM-REMAP-MIB.txt
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/dm-remap/grafana packaging/grafana/dm-remap.json
-	install -D -m 644 -t $(UNITS) packaging/systemd/dm-remapd.service
+	install -D -m 644 -t $(UNITS) packaging/systemd/dm-remapd.service packaging/systemd/dm-remapd.socket
 	$(reload_boot)
 
 .PHONY: uninstall-boot
@@ -162,7 +162,7 @@ uninstall-boot:
 uninstall: uninstall-boot ## remove what install installed; what sets are remembered (/etc/dm-remap) stays
 	rm -f $(DESTDIR)/lib/modules/$(KVER)/updates/kernel/dm-remap.ko*
 	rm -rf $(DESTDIR)$(LIBDIR) $(DESTDIR)$(PREFIX)/bin/pyctl $(DESTDIR)$(PREFIX)/share/dm-remap
-	rm -f $(DESTDIR)$(PREFIX)/bin/dm-remapd $(UNITS)/dm-remapd.service
+	rm -f $(DESTDIR)$(PREFIX)/bin/dm-remapd $(UNITS)/dm-remapd.service $(UNITS)/dm-remapd.socket
 ifeq ($(DESTDIR),)
 	depmod $(KVER)
 endif
@@ -301,6 +301,13 @@ demo-daemon: setup ## show a disk that gets bad sectors, and what dm-remapd does
 		$(MAKE) --no-print-directory module KVER=$(demo_kernel)
 	@$(PYTHON) -m tests.demo.daemon --kernel $(demo_kernel)
 
+COUNT := 100000
+
+.PHONY: storm
+storm: setup ## remap COUNT=100000 sectors in a VM while dm-remapd listens, and while it is stopped: what it needs and misses
+	@$(MAKE) --no-print-directory build/module/$(crash_kernel)/kernel/dm-remap.ko KVER=$(crash_kernel)
+	@$(PYTHON) -m tests.storm --kernel $(crash_kernel) --count $(COUNT)
+
 .PHONY: picture
 picture: setup ## take docs/page.png anew, a picture of the daemon's page
 	@$(PYTHON) -m tests.pyctl.daemon.picture
@@ -338,5 +345,5 @@ bench-check: setup ## compare a short form of bench with tests/bench/baseline.js
 .PHONY: clean
 clean: ## remove what was built; the packages of make setup and build/venv stay
 	rm -rf build/module build/release build/bench build/bench*.json build/junit build/log build/lib build/temp.* build/bdist.*
-	rm -rf build/vm build/mistakes build/crash build/crash.json build/layout build/fuzz build/demo build/demo.json build/demo-health.json build/demo-daemon.json build/ruff
+	rm -rf build/vm build/mistakes build/crash build/crash.json build/layout build/fuzz build/demo build/demo.json build/demo-health.json build/demo-daemon.json build/storm.json build/ruff
 	rm -rf build/mypy *.egg-info kernel/dm-remap.ko

@@ -8,7 +8,8 @@ import click
 from pyctl.app import App, command
 from pyctl.commands.policy import needs_daemon
 from pyctl.errors import ExitCode, UsageError
-from pyctl.output import Rows, counted
+from pyctl.output import counted
+from pyctl.recorded import summed, table
 
 __all__ = ["COMMANDS"]
 
@@ -68,6 +69,7 @@ def verify(ctx: click.Context, app: App, folder: Path, noted: tuple[str, ...]) -
 @click.option("--until", metavar="TIME", default="", help="Before this time.")
 @click.option("--device", help="About this device only.")
 @click.option("--who", help="Of this person, or policy:RULE, only.")
+@click.option("--summary", is_flag=True, help="How often who did what, when first and last.")
 @click.option("--csv", "as_text", is_flag=True, help="Print CSV.")
 @click.pass_context
 def report(
@@ -78,23 +80,25 @@ def report(
     until: str,
     device: str | None,
     who: str | None,
+    summary: bool,
     as_text: bool,
 ) -> None:
     """Who did what, when, why, and what it changed.
 
     The log is verified first. A log that was changed is reported as far as it can be read, with
-    exit code 1.
+    exit code 1. The first lines say which log this is, of which time, and whether it is whole.
     """
     with needs_daemon():
         from pyctl.daemon.audit import as_csv, read
         from pyctl.daemon.audit import verify as look
-    if as_text and app.json:
-        raise UsageError("--csv and --json exclude each other.")
+    if as_text + summary + app.json > 1:
+        raise UsageError("--csv, --summary and --json exclude each other.")
     found = look(folder)
     begin, end = _seconds(since, 0), _seconds(until, math.inf)
+    everything = read(folder)
     records = [
         one
-        for one in read(folder)
+        for one in everything
         if begin <= _seconds(str(one.get("time")), 0) < end
         and device in (None, one.get("device"))
         and who in (None, one.get("who"))
@@ -102,7 +106,16 @@ def report(
     if as_text:
         click.echo(as_csv(records), nl=False)
     else:
-        app.emit({"verified": not found.problems, "records": records}, _table(records))
+        last = f"{found.entries}:{found.hash}"
+        told = {"log": str(folder), "verified": not found.problems, "last": last}
+        if not app.json:
+            whole = "CHANGED" if found.problems else "all as written"
+            click.echo(
+                f"Audit log {folder}: {counted(len(everything), 'record')}"
+                f"{_span(everything)}, {whole}. Last: {last}\n"
+                f"Reported: {counted(len(records), 'record')}{_span(records)}.\n"
+            )
+        app.emit({**told, "records": records}, (summed if summary else table)(records))
     if found.problems:
         click.echo(f"pyctl: The log has been changed: {found.problems[0]}.", err=True)
         ctx.exit(ExitCode.FAILED)
@@ -130,15 +143,8 @@ def _noted(text: str) -> tuple[int, str]:
     return int(number), value
 
 
-def _table(records: list[dict[str, object]]) -> Rows:
-    def cell(value: object) -> object:
-        return "-" if value in (None, "") else value
-
-    names = ("time", "who", "what", "device", "why", "before", "after")
-    return Rows(
-        [name.upper() for name in names],
-        [[cell(one.get(name)) for name in names] for one in records],
-    )
+def _span(records: list[dict[str, object]]) -> str:
+    return f" from {records[0].get('time')} to {records[-1].get('time')}" if records else ""
 
 
 for _each in (verify, report):

@@ -44,7 +44,10 @@ _LOG = "audit.jsonl"
 _HEAD = "audit.head"
 # What the first record calls the one before.
 _ROOT = "0" * 64
-COLUMNS = ("number", "time", "who", "what", "device", "why", "before", "after", "error")
+COLUMNS = (
+    *("number", "time", "who", "what", "device", "why", "before", "after", "error"),
+    *("parameters", "count", "sectors", "spares", "hash"),
+)
 
 
 class AuditError(PyctlError):
@@ -136,24 +139,37 @@ class Audit:
     def append(
         self, entry: Mapping[str, Any], *, store: str = "", post: int = 0
     ) -> Mapping[str, Any]:
-        """Write a record, and return when it is on the medium.
+        """Write a record, and return when it is on the medium; as `extend` with one entry."""
+        written = self.extend([(post, entry)], store=store)
+        return written[0] if written else {}
 
-        Entry `post` of a store is written once, however often it is handed in; the same counts for
-        all with a lower number. Raises PyctlError: the log is as before then, or has the record
-        already, and only the head could not be written.
+    def extend(
+        self, entries: Iterable[tuple[int, Mapping[str, Any]]], *, store: str = ""
+    ) -> list[Mapping[str, Any]]:
+        """Write records, and return when all are on the medium; returns those that are new.
+
+        Each entry comes with its number in the store. It is written once, however often it is
+        handed in; the same counts for all with a lower number. Raises PyctlError: the log is as
+        before then, or has the records already, and only the head could not be written.
         """
-        if store and store == self.anchor.store and post <= self.anchor.post:
-            return {}
-        record = _sealed(entry, self.anchor, store, post)
-        line = _canonical(record) + b"\n"
+        anchor, lines = self.anchor, []
+        records: list[Mapping[str, Any]] = []
+        for post, entry in entries:
+            if store and store == anchor.store and post <= anchor.post:
+                continue
+            records.append(_sealed(entry, anchor, store, post))
+            lines.append(_canonical(records[-1]) + b"\n")
+            anchor = _after(anchor, records[-1], len(lines[-1]))
+        if not records:
+            return []
         try:
-            _write(self._log, line)
+            _write(self._log, b"".join(lines))
             os.fsync(self._log)
         except OSError as error:
             os.ftruncate(self._log, self.anchor.length)
             raise from_os_error(error, f"Cannot write {self.folder / _LOG}") from error
-        self._set_anchor(_after(self.anchor, record, len(line)))
-        return record
+        self._set_anchor(anchor)
+        return records
 
     def _own(self) -> None:
         try:
@@ -214,10 +230,9 @@ class Audit:
 def deliver(store: Store, audit: Audit) -> int:
     """Write what the store has posted into the log, each entry once; returns how many."""
     waiting = store.outbox()
-    name = store.id
-    for number, entry in waiting:
-        audit.append(entry, store=name, post=number)
-        store.posted(number)
+    if waiting:
+        audit.extend(waiting, store=store.id)
+        store.posted(waiting[-1][0])
     return len(waiting)
 
 

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from pyctl.daemon.actions import FINAL, Actions, Intent, State, Work
 from pyctl.daemon.alerts import Alerts
 from pyctl.daemon.audit import Audit, deliver
+from pyctl.daemon.deeds import deeds
 from pyctl.daemon.events import Action, Event, Kind, iso
 from pyctl.daemon.policy.document import FLEET, Policy
 from pyctl.daemon.policy.engine import Decision, Verdict, decide
@@ -64,8 +65,11 @@ class Core:
         are that the events are about; it is known from then on if and only if the events are.
         """
         with self.store.transaction():
+            was = self.store.seen() if seen else {}
             self.store.see(seen)
             heard = self.store.add_events(events)
+            for deed in deeds(heard.new, was, seen):
+                self.store.post(deed)
             lost = [one for gap in heard.gaps for one in self._lost(gap)]
             new = [*heard.new, *self.store.add_events(lost).new]
             if events and not new:

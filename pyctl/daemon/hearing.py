@@ -12,12 +12,12 @@ from typing import Protocol
 from uuid import UUID
 
 from pyctl.daemon.events import Event, Kind
-from pyctl.daemon.places import Places
+from pyctl.daemon.places import ROOM, Places
 from pyctl.daemon.threads import in_thread
 from pyctl.errors import NotFoundError, PyctlError
 from pyctl.netlink.events import Gap, Happening, Listener
-from pyctl.netlink.numbers import EntryState, Finding, News
-from pyctl.netlink.sets import Entry, Kernel, Mark, SetInfo
+from pyctl.netlink.numbers import Finding, News
+from pyctl.netlink.sets import Kernel, Lost, Mark, SetInfo
 
 __all__ = ["SOURCE", "Dumps", "Hearing"]
 
@@ -25,9 +25,8 @@ SOURCE = "netlink"
 # Seconds until the family is looked for again, and how long a look waits for what was sent before.
 _AGAIN = 1.0
 _PATIENCE = 2.0
-# Events of weak regions that wait, and lost ranges that are told of a device after a gap.
+# Events of weak regions that wait.
 _WAITING = 4096
-_LOST = 64
 
 _KINDS = {
     News.READ_ERROR: Kind.READ_ERROR,
@@ -52,8 +51,8 @@ class Dumps(Protocol):
         """Regions of which something is known."""
         ...
 
-    def remaps(self, uuid: UUID, sector: int = 0) -> list[Entry]:
-        """What is remapped or lost."""
+    def lost(self, uuid: UUID, most: int) -> list[Lost]:
+        """What has no data: no more ranges than that."""
         ...
 
 
@@ -82,6 +81,8 @@ class Hearing:
         self.on = False
         self.gaps = 0
         self.heard = 0
+        # events whose numbers are missing
+        self.missed = 0
         self._names: dict[UUID, str] = {}
         self._listener: Listener | None = None
         self._waiting: dict[tuple[str, Kind, int, str], Event] = {}
@@ -178,6 +179,7 @@ class Hearing:
 
     async def _missed(self, gap: Gap) -> None:
         self.gaps += 1
+        self.missed += gap.missed
         self.log("events of the kernel were lost", count=gap.missed or "unknown", why=gap.why)
         sets = await in_thread(self.dumps.sets)
         self._names = {one.uuid: one.name for one in sets}
@@ -191,7 +193,9 @@ class Hearing:
         for one in sets:
             try:
                 marks = await in_thread(self.dumps.regions, one.uuid)
-                entries = await in_thread(self.dumps.remaps, one.uuid) if one.lost else []
+                lost = []
+                if one.lost or one.unknown:
+                    lost = await in_thread(self.dumps.lost, one.uuid, ROOM)
             except PyctlError as error:
                 self.log("cannot be dumped", device=one.name, why=str(error))
                 continue
@@ -199,9 +203,8 @@ class Hearing:
                 if mark.spare is None:
                     for sector, sectors in mark.pieces(mark.marginal):
                         self._weak(one.name, sector, sectors)
-            lost = [entry for entry in entries if entry.state is not EntryState.REMAP]
-            for entry in lost[:_LOST]:
-                self.places.put(one.name, Kind.LOST, entry.sector, entry.sectors, 1)
+            for sector, sectors, blocks in lost:
+                self.places.put(one.name, Kind.LOST, sector, sectors, blocks)
         self.woken("")
 
     def _weak(self, name: str, sector: int, sectors: int) -> None:

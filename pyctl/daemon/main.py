@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -15,6 +16,7 @@ import structlog
 
 from pyctl import __version__, dm
 from pyctl.control import Control
+from pyctl.daemon.hearing import Hearing
 from pyctl.daemon.policy.loading import PolicyError
 from pyctl.daemon.process import PACE, Loaded
 from pyctl.daemon.serving import serve
@@ -41,7 +43,9 @@ def main(config: Path | None, check: bool) -> None:
     """Watch all dm-remap devices, and do what the policy says. See docs/daemon.md."""
     open_device = dm.Device
     kernel = DeviceMapper(dm.list_devices, open_device, Registry(), time.time)
-    sys.exit(run(config, kernel, lambda name: Control(open_device(name)), check=check, events=True))
+    sys.exit(
+        run(config, kernel, lambda name: Control(open_device(name)), check=check, hear=Hearing)
+    )
 
 
 def run(
@@ -51,16 +55,16 @@ def run(
     *,
     check: bool = False,
     pace: float = PACE,
-    events: bool = False,
+    hear: Callable[..., Hearing] | None = None,
 ) -> int:
-    """The daemon, or its check; returns the exit status. `pace` and `events` as serve has them."""
+    """The daemon, or its check; returns the exit status. `pace` and `hear` as serve has them."""
     _log_to_stderr()
     try:
         if check:
             loaded = Loaded.load(config)
             click.echo(f"{loaded.file}: nothing is wrong, nor in the settings.")
             return ExitCode.OK
-        asyncio.run(serve(config, kernel, open_device, pace=pace, events=events))
+        asyncio.run(serve(config, kernel, open_device, pace=pace, hear=hear))
     except PolicyError as error:
         for one in error.problems:
             click.echo(f"dm-remapd: {one}", err=True)

@@ -187,6 +187,21 @@ _EVENTS = Meter(
     "Events that were written down since the daemon was started, by kind",
     ("kind",),
 )
+_HEARING = Meter(
+    "dm_remap_daemon_hearing",
+    "gauge",
+    "1 if the kernel's events are heard; without them, places are missing, not counts",
+)
+_HEARD = Meter(
+    "dm_remap_daemon_kernel_events_total",
+    "counter",
+    "Events of the kernel that were heard since the daemon was started",
+)
+_MISSED = Meter(
+    "dm_remap_daemon_kernel_events_lost_total",
+    "counter",
+    "Events of the kernel that did not come, as their numbers tell",
+)
 _RUNNING = Meter("dm_remap_daemon_actions_running", "gauge", "Actions under way")
 _ACTIONS = Meter(
     "dm_remap_daemon_actions_total",
@@ -214,7 +229,8 @@ _LOOK = Meter(
 METRICS = (
     *(meter for meter, _ in _OF_DEVICE),
     *(meter for meter, _ in _OF_SPARE),
-    *(_INFO, _TROUBLE, _EVENTS, _RUNNING, _ACTIONS, _ALERTS, _WAITING, _LOOK),
+    *(_INFO, _TROUBLE, _EVENTS, _HEARING, _HEARD, _MISSED),
+    *(_RUNNING, _ACTIONS, _ALERTS, _WAITING, _LOOK),
 )
 
 
@@ -264,6 +280,10 @@ class Metrics:
         yield _INFO, iter([((__version__, loaded.policy.name, loaded.version), 1)])
         yield _TROUBLE, iter([((), float(bool(daemon.trouble)))])
         yield _EVENTS, (((kind,), count) for kind, count in sorted(self.events.items()))
+        ear = daemon.source.hearing
+        yield _HEARING, iter([((), float(bool(ear and ear.on)))])
+        yield _HEARD, iter([((), ear.heard if ear else 0)])
+        yield _MISSED, iter([((), ear.missed if ear else 0)])
         yield _RUNNING, iter([((), daemon.runner.busy)])
         yield _ACTIONS, iter(sorted(self.actions.items()))
         yield _ALERTS, _counts((one.severity, one.state) for one in daemon.core.alerts.all())

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 
 from pyctl.daemon.events import Event, Kind
 
-__all__ = ["PLACED", "Places"]
+__all__ = ["PLACED", "ROOM", "Places"]
 
 # Kinds whose counts come from counters, and whose places are kept.
 PLACED = frozenset({Kind.READ_ERROR, Kind.WRITE_ERROR, Kind.REMAP, Kind.LOST})
 # Ranges of one kind and device: a policy moves fewer than that at a time.
-_ROOM = 256
+ROOM = 256
 
 Key = tuple[str, Kind]
 
@@ -43,7 +43,7 @@ class Places:
     What was put before a look at the device is sealed with it: it belongs to what that look counts.
     """
 
-    def __init__(self, room: int = _ROOM) -> None:
+    def __init__(self, room: int = ROOM) -> None:
         self.room = room
         self._open: dict[Key, list[_Range]] = {}
         self._sealed: dict[Key, list[_Range]] = {}

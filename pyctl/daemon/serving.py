@@ -39,12 +39,12 @@ async def serve(
     clock: Callable[[], float] = time.time,
     pace: float = PACE,
     *,
-    events: bool = False,
+    hear: Callable[..., Hearing] | None = None,
 ) -> None:
     """Run the daemon until SIGTERM or SIGINT; SIGHUP reads the files again.
 
-    `pace` is how many seconds there are between two looks at what came. With `events` the
-    kernel's own events are heard, too.
+    `pace` is how many seconds there are between two looks at what came. With `hear` the kernel's
+    own events are heard, too: it makes what hears them.
 
     Raises PyctlError if it cannot start: wrong files, a damaged audit log, another daemon.
     """
@@ -59,7 +59,7 @@ async def serve(
             took=metrics.look.observe,
             poll=pace,
             read_every=loaded.settings.read_every,
-            hearing=Hearing(log.warning, clock, again=pace) if events else None,
+            hearing=hear(log.warning, clock, again=pace) if hear else None,
         )
         source.restore(core.store.seen())
         notify = sdnotify.SystemdNotifier().notify

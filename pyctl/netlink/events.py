@@ -156,14 +156,20 @@ class Numbers:
             self.instance, self.last = instance, seq
 
     def take(self, one: Happening) -> Gap | None:
-        """The gap before an event, if there is one; one that comes late shows none."""
+        """The gap before an event, if there is one; one that comes late shows none.
+
+        Those that the kernel had no room for have numbers, so where the one before is known, they
+        are missing already when the kernel says how many they were.
+        """
         last, again = self.last, self.instance not in (None, one.instance)
         self.begin(one.instance, one.seq)
         if again:
             return Gap(0, "the module was loaded again")
         if last is not None and one.seq > last + 1:
             return Gap(one.seq - last - 1, "their numbers are missing")
-        return Gap(one.count, "the kernel had no room") if one.kind is News.DROPPED else None
+        if last is None and one.kind is News.DROPPED:
+            return Gap(one.count, "the kernel had no room")
+        return None
 
 
 class Listener:

@@ -3,9 +3,10 @@
 All of it takes as long as the kernel does: not for an event loop.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from pyctl.errors import PyctlError
@@ -21,7 +22,7 @@ from pyctl.netlink.numbers import (
 )
 from pyctl.netlink.wire import InterruptedDumpError, Socket, Values, WireError
 
-__all__ = ["Entry", "Kernel", "Mark", "SetInfo", "SpareInfo", "whole"]
+__all__ = ["Entry", "Kernel", "Lost", "Mark", "SetInfo", "SpareInfo", "whole"]
 
 T = TypeVar("T")
 # So often a dump is begun again when what it shows has changed meanwhile.
@@ -208,6 +209,14 @@ class Mark:
             at += count + 1
 
 
+class Lost(NamedTuple):
+    """Blocks without data that follow each other."""
+
+    sector: int
+    sectors: int
+    blocks: int
+
+
 class Kernel:
     """The family as functions. Each call has a socket of its own, and may be in any thread."""
 
@@ -229,6 +238,26 @@ class Kernel:
         asked = {**_who("", uuid), "DMR_A_SECTOR": sector}
         about = f"Cannot list the remaps of {uuid}"
         return whole(lambda: self._dump(Cmd.REMAPS, asked, about, Entry.of))
+
+    def lost(self, uuid: UUID, most: int) -> list[Lost]:
+        """What has no data, by rising sector, but no more ranges than that.
+
+        Not of one moment: what changes meanwhile may be there or not. A table of any size takes no
+        more memory than these ranges.
+        """
+        found: list[Lost] = []
+        about = f"Cannot list what is lost of {uuid}"
+        with self.connect() as socket, contextlib.suppress(InterruptedDumpError):
+            for values in socket.dump(Cmd.REMAPS, _who("", uuid), about):
+                one = Entry.of(values)
+                if one.state is EntryState.REMAP:
+                    continue
+                last = found[-1] if found else None
+                if last and last.sector + last.sectors == one.sector:
+                    found[-1] = Lost(last.sector, last.sectors + one.sectors, last.blocks + 1)
+                elif len(found) < most:
+                    found.append(Lost(one.sector, one.sectors, 1))
+        return found
 
     def regions(self, uuid: UUID) -> list[Mark]:
         """Regions of which something is known, those of main first."""

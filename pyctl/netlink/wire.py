@@ -18,21 +18,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from pyroute2.netlink import (
-    CTRL_CMD_GETFAMILY,
-    GENL_ID_CTRL,
-    NETLINK_GENERIC,
-    NLM_F_ACK,
-    NLM_F_DUMP,
-    NLM_F_DUMP_INTR,
-    NLM_F_REQUEST,
-    NLMSG_DONE,
-    NLMSG_ERROR,
-    ctrlmsg,
-    genlmsg,
-    nla,
-)
-
 from pyctl.errors import (
     NoKernelError,
     NotFoundError,
@@ -42,6 +27,7 @@ from pyctl.errors import (
     UsageError,
 )
 from pyctl.netlink.numbers import ATTRIBUTES, FAMILY, GROUP, ROW_ATTRIBUTES, VERSION, Cmd
+from pyctl.netlink.pyroute import netlink
 
 __all__ = [
     "CTRL_DELFAMILY",
@@ -81,11 +67,11 @@ class InterruptedDumpError(PyctlError):
     """What was dumped has changed meanwhile: another try may give a whole picture."""
 
 
-class _Row(nla):  # type: ignore[misc]
+class _Row(netlink.nla):  # type: ignore[misc]
     nla_map = ROW_ATTRIBUTES
 
 
-class _Message(genlmsg):  # type: ignore[misc]
+class _Message(netlink.genlmsg):  # type: ignore[misc]
     nla_map = ATTRIBUTES
     row = _Row
 
@@ -118,12 +104,12 @@ def packets(data: bytes, family: int) -> Iterator[Packet]:
 
 
 def _packet(kind: int, flags: int, seq: int, body: bytes, family: int) -> Packet:
-    if kind in (NLMSG_ERROR, NLMSG_DONE):
+    if kind in (netlink.NLMSG_ERROR, netlink.NLMSG_DONE):
         return _end(kind, flags, seq, body)
     if kind == family and len(body) >= _GENL.size:
         cmd = body[0]
         return Packet(kind, flags, seq, cmd, _values(body[_GENL.size :], ATTRIBUTES))
-    if kind == GENL_ID_CTRL and len(body) >= _GENL.size:
+    if kind == netlink.GENL_ID_CTRL and len(body) >= _GENL.size:
         name = _texts(body[_GENL.size :]).get(2, b"").rstrip(b"\0")
         return Packet(kind, flags, seq, body[0], {"name": name.decode("ascii", "replace")})
     return Packet(kind, flags, seq)
@@ -132,12 +118,12 @@ def _packet(kind: int, flags: int, seq: int, body: bytes, family: int) -> Packet
 # The last one of a dump, or of a command: an errno, and perhaps a sentence.
 def _end(kind: int, flags: int, seq: int, body: bytes) -> Packet:
     if len(body) < 4:
-        if kind == NLMSG_DONE:
+        if kind == netlink.NLMSG_DONE:
             return Packet(kind, flags, seq, error=0)
         raise WireError("An error message of netlink has no number.")
     number = struct.unpack_from("=i", body)[0]
     rest = body[4:]
-    if kind == NLMSG_ERROR:
+    if kind == netlink.NLMSG_ERROR:
         # behind it is the request, of which only the head is sent back with CAP_ACK
         if len(rest) < _HEADER.size:
             raise WireError("An error message of netlink doesn't say what it answers.")
@@ -230,7 +216,7 @@ class Socket:
     def __init__(self, *, room: int = 1 << 20) -> None:
         try:
             self.socket = socket.socket(
-                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_GENERIC
+                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, netlink.NETLINK_GENERIC
             )
         except OSError as error:
             raise advise(error.errno or 0, "Cannot speak netlink") from error
@@ -261,7 +247,7 @@ class Socket:
     def join(self) -> None:
         """Hear events, and when a family goes. Raises PyctlError."""
         try:
-            for group in (GENL_ID_CTRL, self._groups[GROUP]):
+            for group in (netlink.GENL_ID_CTRL, self._groups[GROUP]):
                 self.socket.setsockopt(_NETLINK, _ADD_MEMBERSHIP, group)
         except KeyError:
             raise NoKernelError("The module that is loaded sends no events.") from None
@@ -271,15 +257,15 @@ class Socket:
     def ask(self, cmd: Cmd, values: Mapping[str, Any], what: str) -> Values:
         """Do a command; returns the attributes of its answer. Raises as `advise` has it."""
         answer: Values = {}
-        for packet in self._exchange(cmd, NLM_F_REQUEST | NLM_F_ACK, values, what):
+        for packet in self._exchange(cmd, netlink.NLM_F_REQUEST | netlink.NLM_F_ACK, values, what):
             answer = packet.values
         return answer
 
     def dump(self, cmd: Cmd, values: Mapping[str, Any], what: str) -> Iterator[Values]:
         """All that there is; the end raises InterruptedDumpError when it isn't one picture."""
         whole = True
-        for packet in self._exchange(cmd, NLM_F_REQUEST | NLM_F_DUMP, values, what):
-            whole = whole and not packet.flags & NLM_F_DUMP_INTR
+        for packet in self._exchange(cmd, netlink.NLM_F_REQUEST | netlink.NLM_F_DUMP, values, what):
+            whole = whole and not packet.flags & netlink.NLM_F_DUMP_INTR
             if packet.type == self.family:
                 yield packet.values
         if not whole:
@@ -298,13 +284,13 @@ class Socket:
                     continue
                 if packet.error:
                     raise advise(packet.error, what, packet.text)
-                if packet.type == NLMSG_DONE:
+                if packet.type == netlink.NLMSG_DONE:
                     yield packet
                 if packet.error is not None:
                     return
                 yield packet
 
-    def _send(self, message: genlmsg, kind: int, flags: int, what: str) -> int:
+    def _send(self, message: Any, kind: int, flags: int, what: str) -> int:
         self._seq += 1
         header = message["header"]
         header["type"], header["flags"] = kind, flags
@@ -324,10 +310,10 @@ class Socket:
 
     def _resolve(self) -> tuple[int, dict[str, int]]:
         what = "Cannot find the netlink family dm_remap"
-        message = ctrlmsg()
-        message["cmd"], message["version"] = CTRL_CMD_GETFAMILY, 1
+        message = netlink.ctrlmsg()
+        message["cmd"], message["version"] = netlink.CTRL_CMD_GETFAMILY, 1
         message["attrs"] = [("CTRL_ATTR_FAMILY_NAME", FAMILY)]
-        self._send(message, GENL_ID_CTRL, NLM_F_REQUEST, what)
+        self._send(message, netlink.GENL_ID_CTRL, netlink.NLM_F_REQUEST, what)
         data = self._receive(what)
         (packet, *_) = packets(data, 0)
         if packet.error:
@@ -335,7 +321,7 @@ class Socket:
                 f"{what}: {packet.text or os.strerror(packet.error)}.",
                 hint="Load the module: modprobe dm-remap.",
             )
-        found = ctrlmsg(data)
+        found = netlink.ctrlmsg(data)
         found.decode()
         groups = found.get_attr("CTRL_ATTR_MCAST_GROUPS") or []
         return int(found.get_attr("CTRL_ATTR_FAMILY_ID")), {

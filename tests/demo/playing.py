@@ -55,12 +55,14 @@ def command(program: str, report: Path, run: Callable[[Kernel, Screen], int]) ->
         return 2
 
 
-def play(kernel: Kernel, name: str, agent: str, told: Told) -> tuple[dict[str, Any], list[str]]:
+def play(
+    kernel: Kernel, name: str, agent: str, told: Told, *words: str
+) -> tuple[dict[str, Any], list[str]]:
     """Boot a guest and run the agent in it: its outcome, and what the kernel complains about."""
     with VM(kernel, name=name) as vm:
         load_module(vm)
         told.screen.say(f"kernel {kernel.release} is up in {vm.boot_seconds:.1f} s")
-        run_agent(vm, told.on_event, agent)
+        run_agent(vm, told.on_event, agent, *words)
         problems = find_problems(vm.sh("dmesg").output)
     if told.over is None:
         raise MachineError("The agent ended its work without a result.")

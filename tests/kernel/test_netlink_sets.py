@@ -70,6 +70,7 @@ def test_remaps_are_those_that_the_message_lists(three: Disks) -> None:
         assert len(entries) == 1501
         assert (entries[0].state, entries[0].spare) == (EntryState.LOST, None)
         assert entries[1].manual
+        assert Kernel().lost(uuid, 8) == [(40, 1, 1)]
         assert Kernel().remaps(uuid, 3000) == [one for one in entries if one.sector >= 3000]
         assert Kernel().remaps(uuid, 1 << 60) == []
         dm.message("set", "redundancy", 2)

@@ -286,6 +286,7 @@ def _own(app: FastAPI) -> None:
         """How the daemon is."""
         daemon = service.daemon
         there = daemon.source.devices().values()
+        ear = daemon.source.hearing
         return StatusView(
             version=__version__,
             devices=len(there),
@@ -293,6 +294,9 @@ def _own(app: FastAPI) -> None:
             actions_running=daemon.runner.busy,
             trouble=daemon.trouble,
             last_event=daemon.core.store.last_event(),
+            hearing=bool(ear and ear.on),
+            kernel_events=ear.heard if ear else 0,
+            kernel_events_lost=ear.missed if ear else 0,
         )
 
     @app.get("/v1/me", tags=["daemon"])

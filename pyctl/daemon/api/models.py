@@ -294,7 +294,11 @@ class PolicyView(_Given):
 
 
 class StatusView(_Given):
-    """How the daemon itself is; `trouble` is what it tries again and again, "" if nothing."""
+    """How the daemon itself is; `trouble` is what it tries again and again, "" if nothing.
+
+    `hearing`: does it hear the kernel's events? Those heard since it was started, and those that
+    were lost.
+    """
 
     version: str
     devices: int
@@ -302,6 +306,9 @@ class StatusView(_Given):
     actions_running: int
     trouble: str
     last_event: int
+    hearing: bool
+    kernel_events: int
+    kernel_events_lost: int
 
 
 class Done(_Given):

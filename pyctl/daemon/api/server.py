@@ -15,6 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from pyctl.daemon.activation import inherited
 from pyctl.daemon.api.access import PEER
 from pyctl.daemon.settings import Api, Tcp
 from pyctl.errors import UsageError, from_os_error
@@ -48,8 +49,11 @@ class Servers:
     """All ways in. Opened before anything is served, so that what is wrong with them is told."""
 
     def __init__(self, api: Api, app: FastAPI) -> None:
-        """Raises PyctlError if a socket cannot be had."""
-        self._sockets = [_in_files(Path(api.socket), api.group)]
+        """Raises PyctlError if a socket cannot be had.
+
+        The one in the file system is systemd's, if that has opened one.
+        """
+        self._sockets = [inherited() or _in_files(Path(api.socket), api.group)]
         self._servers = [_server(app)]
         if api.listen is not None:
             try:

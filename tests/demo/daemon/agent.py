@@ -74,7 +74,8 @@ def main() -> int:
 
 def _play(folder: Path, receiver: Receiver, raw: NullBlk, disk: NullBlk, dm: _Set) -> None:
     outcome = Outcome()
-    with serving(folder, receiver) as client:
+    with serving(folder, receiver) as daemon:
+        client = daemon.client
         device = client.get("/v1/devices")[0]
         emit("step", text=f"dm-remapd watches {device['name']}: health {device['health']}")
         _day(outcome, raw, dm)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,17 @@ class Receiver:
         self._server.server_close()
 
 
+@dataclass(frozen=True)
+class Serving:
+    """A daemon that runs, and whoever speaks with it."""
+
+    client: Client
+    process: "subprocess.Popen[bytes]"
+
+
 @contextlib.contextmanager
-def serving(folder: Path, receiver: Receiver) -> Iterator[Client]:
-    """The daemon runs, with the shipped policy as it is."""
+def serving(folder: Path, receiver: Receiver) -> Iterator[Serving]:
+    """The daemon runs, with the shipped policy as it is, and has seen a device."""
     config = folder / "daemon.yaml"
     levels = ", ".join(
         f"{one}: [{{channels: [people]}}]" for one in ("info", "warning", "critical")
@@ -66,7 +75,7 @@ def serving(folder: Path, receiver: Receiver) -> Iterator[Client]:
     try:
         # what came before it saw a device for the first time is no event
         wait_until(lambda: _devices(client), "the daemon has seen the device", PATIENCE)
-        yield client
+        yield Serving(client, process)
         process.terminate()
         if process.wait(PATIENCE):
             raise PyctlError(f"dm-remapd has failed:\n{(folder / 'log').read_text()}")

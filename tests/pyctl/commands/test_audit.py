@@ -5,6 +5,7 @@ import pytest
 
 from pyctl.daemon.audit import Audit
 from pyctl.errors import ExitCode
+from pyctl.recorded import changed
 
 
 @pytest.fixture
@@ -55,10 +56,59 @@ def test_what_was_noted_must_have_the_form(run, log, noted):
 
 
 def test_report(run, log):
-    lines = run("audit", "report", "--log", log).stdout.splitlines()
-    assert lines[0].split() == ["TIME", "WHO", "WHAT", "DEVICE", "WHY", "BEFORE", "AFTER"]
+    about, reported, empty, *lines = run("audit", "report", "--log", log).stdout.splitlines()
+    last = run("audit", "verify", "--log", log, "--json").data["last"]
+    assert about == (
+        f"Audit log {log}: 3 records from 2026-11-21T10:00:00.5Z to 2026-11-21T10:00:02.5Z,"
+        f" all as written. Last: {last}"
+    )
+    assert (reported.startswith("Reported: 3 records from "), empty) == (True, "")
+    assert lines[0].split() == ["NUMBER", "TIME", "WHO", "WHAT", "DEVICE", "WHY", "WHAT", "EXACTLY"]
     assert len(lines) == 4
-    assert "{'health': 40}" in lines[1]
+    assert lines[1].endswith("health below 50 (40)  health was 40")
+
+
+def test_report_of_nothing(run, log):
+    out = run("audit", "report", "--log", log, "--device", "none").stdout
+    assert "Reported: 0 records." in out
+
+
+def test_report_summary(run, log):
+    *_, titles, policy, root_a, root_b = run(
+        "audit", "report", "--log", log, "--summary"
+    ).stdout.splitlines()
+    assert titles.split() == ["WHO", "WHAT", "DEVICE", "RECORDS", "EVENTS", "FIRST", "LAST"]
+    assert policy.split()[:5] == ["policy:r", "scan", "done", "b", "1"]
+    assert root_a.split()[:4] == ["root", "scan", "done", "a"]
+    assert root_b.split()[-1] == "2026-11-21T10:00:02.5Z"
+    wrong = run("audit", "report", "--log", log, "--summary", "--csv")
+    assert wrong.exit_code == ExitCode.USAGE
+
+
+@pytest.mark.parametrize(
+    ("record", "told"),
+    [
+        ({}, ""),
+        (
+            {"before": {"used": 3, "lost": 0}, "after": {"used": 7, "lost": 0, "moved": 4}},
+            "used 3 -> 7; lost 0 -> 0; moved 4",
+        ),
+        ({"parameters": {"pattern": "focused", "of": [[8, 2]]}}, "pattern=focused; of=8, 2"),
+        ({"error": "It failed."}, "error: It failed."),
+        (
+            {"count": 3, "sectors": [[800, 2]], "after": {"remapped": 3}},
+            "3 times; remapped 3; sectors 800+2",
+        ),
+        (
+            {"count": 9, "sectors": [[n, 1] for n in range(0, 20, 2)]},
+            "9 times; sectors 0+1, 2+1, 4+1, 6+1, 8+1, 10+1, 12+1, 14+1 and 2 more ranges",
+        ),
+        ({"count": 1, "spares": [2]}, "once; spare 2"),
+        ({"sectors": "no", "count": "no", "before": "no", "parameters": 1, "spares": 3}, ""),
+    ],
+)
+def test_what_exactly(record, told):
+    assert changed(record) == told
 
 
 @pytest.mark.parametrize(
@@ -89,7 +139,8 @@ def test_report_of_a_log_that_was_changed(run, log):
     result = run("audit", "report", "--log", log)
     assert result.exit_code == ExitCode.FAILED
     assert "The log has been changed: line 2: it was changed." in result.stderr
-    assert len(result.stdout.splitlines()) == 4
+    assert len(result.stdout.splitlines()) == 7
+    assert "CHANGED" in result.stdout
 
 
 def test_no_log_and_no_time(run, log, tmp_path):

@@ -1,7 +1,8 @@
 """A machine in a folder: dm-remap devices as files, which answer as the kernel module does.
 
 Run as a program, it is dm-remapd on that machine: python -m tests.pyctl.daemon.machine FOLDER
-[--check]. All of the daemon is real; only libdevmapper's devices are replaced.
+[--check] [--hear]. All of the daemon is real; only libdevmapper's devices are replaced, and with
+--hear the socket that the kernel's events come through (wire.py).
 """
 
 import errno
@@ -17,6 +18,7 @@ from pyctl.daemon.source import DeviceMapper
 from pyctl.dm import DeviceInfo, DeviceName, TargetLine
 from pyctl.errors import DmError
 from pyctl.registry import Registry
+from tests.pyctl.daemon.wire import hearing
 
 PACE = 0.05
 SPARE = "11111111-2222-4333-8444-55555555555{}"
@@ -240,6 +242,7 @@ def main():
             lambda name: Control(machine.open_device(name)),
             check="--check" in sys.argv,
             pace=float(os.environ.get("PACE", PACE)),
+            hear=hearing(machine) if "--hear" in sys.argv else None,
         )
     )
 

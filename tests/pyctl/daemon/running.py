@@ -98,7 +98,8 @@ class Running:
         return read(self.folder / "state/audit")
 
     def told(self):
-        return [one["what"] for one in self.audit()]
+        """What was decided, ordered and done, without what the kernel did."""
+        return [one["what"] for one in self.audit() if one["who"] != "kernel"]
 
     def seen(self):
         """What the daemon has written down of the devices; it may be running."""
@@ -117,10 +118,10 @@ class Running:
         self._readers[-1].start()
         return self.process
 
-    def start(self, **environment):
+    def start(self, *words, **environment):
         """Starts it, and waits until it says that it is ready."""
         ready = self.notified.count("READY=1")
-        self.launch(**environment)
+        self.launch(*words, **environment)
 
         def is_ready():
             assert self.process.poll() is None, self.log

@@ -274,6 +274,24 @@ def test_a_head_that_cannot_be_written_breaks_no_chain(tmp_path, monkeypatch):
     assert not verify(tmp_path).problems
 
 
+def test_a_crash_while_several_are_written_loses_none_and_doubles_none(tmp_path):
+    """Whatever of them is on the medium: what is handed in again is written once."""
+    waiting = list(enumerate(ENTRIES, 1))
+    with Audit(tmp_path) as log:
+        assert len(log.extend(waiting, store="a")) == len(ENTRIES)
+        assert log.extend(waiting, store="a") == []
+    whole = (tmp_path / "audit.jsonl").read_bytes()
+    told = [one["what"] for one in read(tmp_path)]
+    for cut in range(len(whole)):
+        (tmp_path / "audit.jsonl").write_bytes(whole[:cut])
+        (tmp_path / "audit.head").write_bytes(Anchor().line())
+        with Audit(tmp_path, lambda: 0.0) as log:
+            log.extend(waiting, store="a")
+        records = [one["what"] for one in read(tmp_path) if one["who"] != "dm-remapd"]
+        assert records == told
+        assert not verify(tmp_path).problems
+
+
 class KilledAudit(Audit):
     """Passes points around the write of the head."""
 

@@ -56,6 +56,10 @@ def opened(tmp_path):
         yield tmp_path, store, log
 
 
+def seen(lost):
+    return json.dumps({"remapped": 0, "lost": lost})
+
+
 def numbered(*numbers, kind="lost"):
     return [event(kind, NOW, source="k", seq=number) for number in numbers]
 
@@ -70,11 +74,11 @@ def test_from_an_event_to_the_audit_log(opened):
     told = [(one["what"], one["who"]) for one in read(place)]
     # the last change is delivered with what comes next
     assert [what for what, _ in told] == [
-        *("scan planned", "notify planned"),
+        *("lost", "scan planned", "notify planned"),
         *("scan running", "scan done", "notify running", "notify done"),
     ]
-    assert {who for _, who in told} == {"policy:r"}
-    assert read(place)[0]["why"] == "one of lost (lost)"
+    assert [who for _, who in told] == ["kernel", *["policy:r"] * 6]
+    assert read(place)[1]["why"] == "one of lost (lost)"
     assert verify(place).problems == ()
     assert made.explain("r", "d").verdict == "not-met"
 
@@ -126,13 +130,13 @@ def test_an_audit_log_that_cannot_be_written_loses_no_action(opened, monkeypatch
     def fail(*_, **__):
         raise PyctlError("No space.")
 
-    monkeypatch.setattr(log, "append", fail)
+    monkeypatch.setattr(log, "extend", fail)
     with pytest.raises(PyctlError, match="No space"):
         made.hear(numbered(1))
     monkeypatch.undo()
     assert len(made.actions.unfinished()) == 2
     assert made.hear(()) == []
-    assert [one["what"] for one in read(place)] == ["scan planned", "notify planned"]
+    assert [one["what"] for one in read(place)] == ["lost", "scan planned", "notify planned"]
 
 
 def test_what_was_cut_off_can_be_left_for_later(opened):
@@ -191,8 +195,8 @@ def test_what_cannot_be_done_is_not_tried(opened):
 
 def test_how_devices_are_is_known_with_their_events_or_not_at_all(opened, monkeypatch):
     made = core(*opened)
-    made.hear(numbered(1), {"d": "1"})
-    assert made.store.seen() == {"d": "1"}
+    made.hear(numbered(1), {"d": seen(1)})
+    assert made.store.seen() == {"d": seen(1)}
 
     def fail(*_):
         raise PyctlError("No.")
@@ -200,8 +204,8 @@ def test_how_devices_are_is_known_with_their_events_or_not_at_all(opened, monkey
     monkeypatch.setattr(made.actions, "plan", fail)
     made.clock.now += 60
     with pytest.raises(PyctlError):
-        made.hear(numbered(2), {"d": "2", "e": "1"})
-    assert made.store.seen() == {"d": "1"}
+        made.hear(numbered(2), {"d": seen(2), "e": seen(1)})
+    assert made.store.seen() == {"d": seen(1)}
     assert len(list(made.store.events())) == 1
 
 

@@ -5,12 +5,12 @@ import contextlib
 from dataclasses import replace
 from uuid import UUID
 
-from pyctl.daemon.events import Kind
+from pyctl.daemon.events import Event, Kind
 from pyctl.daemon.hearing import Hearing
 from pyctl.errors import NoKernelError, NotFoundError
 from pyctl.netlink.events import Gap, Happening, Numbers
-from pyctl.netlink.numbers import EntryState, Finding, News
-from pyctl.netlink.sets import Entry, Mark
+from pyctl.netlink.numbers import Finding, News
+from pyctl.netlink.sets import Lost, Mark
 from tests.pyctl.netlink.fakes import INFO, SET
 
 PATIENCE = 20
@@ -22,7 +22,7 @@ class Module:
     def __init__(self):
         self.infos = [INFO]
         self.marks = []
-        self.entries = []
+        self.losses = []
         self.there = True
         self.listeners = []
 
@@ -38,8 +38,8 @@ class Module:
     def regions(self, uuid):
         return [mark for mark in self.marks if uuid == SET]
 
-    def remaps(self, uuid, sector=0):
-        return [entry for entry in self.entries if uuid == SET and entry.sector >= sector]
+    def lost(self, uuid, most):
+        return self.losses[:most] if uuid == SET else []
 
     def connect(self):
         if not self.there:
@@ -138,15 +138,12 @@ def test_places_weak_regions_and_whom_to_look_at():
 
 def test_a_gap_is_told_and_what_matters_is_dumped():
     async def check(made):
-        made.module.infos = [replace(INFO, lost=1)]
+        made.module.infos = [replace(INFO, unknown=3)]
         made.module.marks = [
             Mark(None, 4096, 2048, 50, 0, 0, 3, 1, 0, 0, 1),
             Mark(0, 8192, 2048, 50, 0, 0, 3, 1, 0, 0, 1),
         ]
-        made.module.entries = [
-            Entry(24, 8, EntryState.LOST, False, None, None),
-            Entry(800, 8, EntryState.REMAP, False, (0, 0), None),
-        ]
+        made.module.losses = [Lost(24, 24, 3)]
         await made.event(15, News.REMAP, sector=800, sectors=8)
         assert made.hearing.gaps == 1
         assert made.said[-1] == "events of the kernel were lost"
@@ -154,8 +151,13 @@ def test_a_gap_is_told_and_what_matters_is_dumped():
         assert found[Kind.EVENTS_LOST].text == "4 events: their numbers are missing"
         assert (found[Kind.WEAK_REGION].sector, found[Kind.WEAK_REGION].sectors) == (4096, 64)
         assert made.woken.count("") >= 1
-        # the lost block and the remapped one
+        assert made.hearing.missed == 4
+        # where blocks are lost, and one was remapped
         assert len(made.hearing.places) == 2
+        made.hearing.places.seal("d")
+        lost = Event(time=1, kind=Kind.LOST, device="d", count=3)
+        (named,) = made.hearing.places.named([lost])
+        assert (named.sector, named.sectors, named.count) == (24, 24, 3)
 
     heard(check)
 

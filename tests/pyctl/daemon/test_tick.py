@@ -68,7 +68,7 @@ def test_the_audit_log_takes_nothing_for_a_while(turns, monkeypatch):
     async def check(made):
         made.see()
         made.daemon.tick()
-        monkeypatch.setattr(made.core.audit, "append", broken)
+        monkeypatch.setattr(made.core.audit, "extend", broken)
         made.see(write_errors=2)
         made.daemon.tick()
         assert "No room." in made.daemon.status()

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from pyctl.daemon.settings import Api
+
 ROOT = Path(__file__).resolve().parents[3]
 UNIT = ROOT / "packaging/systemd/dm-remapd.service"
+SOCKET = ROOT / "packaging/systemd/dm-remapd.socket"
 # Of 100; without its limits it is 96.
 MOST = 35
 PROGRAM = Path(sys.executable).with_name("dm-remapd")
@@ -40,6 +43,16 @@ def test_systemd_understands_the_unit(unit):
     assert analyze(unit()) == (0, "")
     # it would say so if it did not
     assert "Unknown key 'WatchdogSek'" in analyze(unit("WatchdogSek=1"))[1]
+
+
+def test_systemd_understands_the_socket(unit, tmp_path):
+    unit()
+    path = tmp_path / "dm-remapd.socket"
+    path.write_text(SOCKET.read_text())
+    assert analyze(path) == (0, "")
+    assert f"ListenStream={Api().socket}" in SOCKET.read_text().splitlines()
+    path.write_text(SOCKET.read_text().replace("ListenStream=", "ListenStreams="))
+    assert analyze(path)[0]
 
 
 def exposure(path, most):

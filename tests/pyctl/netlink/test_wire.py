@@ -176,6 +176,24 @@ def test_numbers_tell_what_is_missing():
     assert numbers.take(happening(9, instance=8, kind=News.DROPPED, count=6)).missed == 6
 
 
+def test_what_the_kernel_had_no_room_for_is_counted_once():
+    numbers = Numbers()
+    found = [
+        numbers.take(one)
+        for one in (
+            happening(10),
+            # 11 to 13 found no room, then there was some again
+            happening(14),
+            happening(15, kind=News.DROPPED, count=3),
+            # and none after 15
+            happening(20, kind=News.DROPPED, count=4),
+        )
+    ]
+    assert [gap and gap.missed for gap in found] == [None, 3, None, 4]
+    first = Numbers().take(happening(9, kind=News.DROPPED, count=6))
+    assert first == Gap(6, "the kernel had no room")
+
+
 @given(st.lists(st.integers(1, 60), unique=True, min_size=1).map(sorted))
 def test_what_is_missing_is_all_that_was_not_heard(heard):
     numbers = Numbers()
