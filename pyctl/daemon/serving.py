@@ -19,9 +19,12 @@ from pyctl.daemon.audit import Audit
 from pyctl.daemon.core import Core
 from pyctl.daemon.diskmap import Maps
 from pyctl.daemon.faces import Faces
+from pyctl.daemon.foretelling import Foretelling
 from pyctl.daemon.hearing import Hearing
 from pyctl.daemon.metrics import Metrics
+from pyctl.daemon.probing import Probing
 from pyctl.daemon.process import PACE, Daemon, Loaded
+from pyctl.daemon.settings import Foretell
 from pyctl.daemon.source import Kernel, StatusSource
 from pyctl.daemon.store import Store
 from pyctl.daemon.works import Open, all_works
@@ -30,6 +33,8 @@ from pyctl.errors import from_os_error
 __all__ = ["serve"]
 
 log = structlog.get_logger("dm-remapd")
+
+_MIB_SECTORS = 2048
 
 
 async def serve(
@@ -60,6 +65,7 @@ async def serve(
             poll=pace,
             read_every=loaded.settings.read_every,
             hearing=Hearing(log.warning, clock, again=pace) if events else None,
+            senses=[_foretelling(loaded.settings.foretell, open_device, clock)],
         )
         source.restore(core.store.seen())
         notify = sdnotify.SystemdNotifier().notify
@@ -91,6 +97,14 @@ async def serve(
         finally:
             await faces.stop()
             await servers.stop()
+
+
+def _foretelling(wanted: Foretell, open_device: Open, clock: Callable[[], float]) -> Foretelling:
+    probing = None
+    if wanted.probes:
+        sectors = (wanted.probes.region_mib or 0) * _MIB_SECTORS
+        probing = Probing(log.warning, wanted.every, sectors)
+    return Foretelling(open_device, log.warning, clock, wanted.every, probing)
 
 
 def _core(loaded: Loaded, opened: ExitStack, open_device: Open, clock: Callable[[], float]) -> Core:

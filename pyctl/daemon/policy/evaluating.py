@@ -182,6 +182,9 @@ class Look:
             value = total * count.per / count.within
             asks += f" per {duration_text(count.per)}"
             saw += f", {value:g} per {duration_text(count.per)}"
+        said = [one.why for one in known.regions if one.why and one.kind in condition.kinds]
+        if total and said:
+            saw += f"; {said[-1]}"
         return Seen(path, asks, Truth.of(count.holds(value)), saw)
 
     def _spares(

@@ -46,12 +46,13 @@ class Gauge:
 
 @dataclass(frozen=True)
 class Region:
-    """Where something was wrong, and when."""
+    """Where something was wrong, and when; `why` is what was said of it, if anything was."""
 
     time: float
     kind: Kind
     sector: int
     sectors: int
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,8 @@ def _heard(
         return _read(known, event)
     known = replace(known, tallies=_counted(known, event, wanted), busy=_busy(known, event))
     if event.kind in _PLACED and event.sector is not None:
-        region = Region(event.time, event.kind, event.sector, event.sectors or 1)
+        why = event.text if event.foretold else ""
+        region = Region(event.time, event.kind, event.sector, event.sectors or 1, why)
         known = replace(known, regions=(*known.regions, region)[-REGIONS:])
     return known
 

@@ -49,6 +49,8 @@ def a_device(number=0, **changed):
         "keeps_scans": False,
         # of the scan: spare or "-", sector, and what is not 0 of the rest
         "regions": [],
+        # and pieces that are slow time and again: sector, sectors
+        "candidates": [],
         # of the table: sector, sectors, state
         "entries": [],
         "commands": list(HELP),
@@ -89,6 +91,7 @@ class Machine:
     def __init__(self, folder):
         self.folder = Path(folder)
         (self.folder / "dm").mkdir(exist_ok=True)
+        self._asked: dict[str, int] = {}
 
     def state(self, name):
         try:
@@ -114,6 +117,10 @@ class Machine:
             return (self.folder / f"said-{name}").read_text().splitlines()
         except FileNotFoundError:
             return []
+
+    def asked(self, name):
+        """How many messages this process has sent."""
+        return self._asked.get(name, 0)
 
     def names(self):
         return sorted(path.name for path in (self.folder / "dm").iterdir())
@@ -187,6 +194,7 @@ class MachineDevice:
         return [TargetLine(0, s["length"], s["kind"], "garbage" if s["garbage"] else line)]
 
     def message(self, sector, *words):
+        self.machine._asked[self.name] = self.machine.asked(self.name) + 1
         self._wait(words[0])
         state = self._state("TARGET_MSG")
         if words[0] in state["broken"]:
@@ -206,6 +214,9 @@ class MachineDevice:
                 return scan_line(**self._scan(state))
             case ("scan", "regions", "0"):
                 lines = [region_line(*one) for one in state["regions"]]
+                return "\n".join([*lines, "end"])
+            case ("scan", "candidates", "0"):
+                lines = [f"{sector} {sectors}" for sector, sectors in state["candidates"]]
                 return "\n".join([*lines, "end"])
             case ("list", "0", _):
                 lines = [entry_line(n, *one) for n, one in enumerate(state["entries"])]
