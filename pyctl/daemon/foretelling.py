@@ -8,6 +8,7 @@ import asyncio
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 
 from pyctl.control import Control
 from pyctl.daemon.events import Event, Foretold, Kind
@@ -31,9 +32,13 @@ _TOLD = 4096
 
 @dataclass
 class _Known:
-    """What is remembered of a device: when each of its places was told last, and its regions."""
+    """What is remembered of a device: when each of its places was told last, and its regions.
+
+    `usual` says that of most of its regions it is known what a read takes.
+    """
 
     told: dict[Place, float] = field(default_factory=dict)
+    usual: bool = False
     layout: tuple[int, int] = (0, 0)
     predictor: DevicePredictor = field(default_factory=lambda: DevicePredictor(adjacent=True))
 
@@ -108,10 +113,17 @@ class Foretelling:
             # other regions have another past
             if known.layout != (device.sectors, device.region_sectors):
                 known.layout = (device.sectors, device.region_sectors)
-                known.predictor = DevicePredictor(adjacent=True)
+                known.predictor, known.usual = DevicePredictor(adjacent=True), False
             interval = observations(frame, index, device.regions)
             await in_thread(known.predictor.step, header.started + frame.at, interval)
+            self._learned(device.name, known)
             self._tell(device.name, from_latencies(known.predictor, interval, device))
+
+    def _learned(self, name: str, known: _Known) -> None:
+        seen = [one.seen for one in known.predictor.regions.values()]
+        if not known.usual and seen and median(seen) >= known.predictor.settings.warm:
+            known.usual = True
+            self.log("its regions are compared with their own past now", device=name)
 
     # The worst first; those that were told of lately don't take the room of others.
     def _tell(self, name: str, weak: Sequence[Weak]) -> None:

@@ -140,6 +140,13 @@ def test_a_region_that_gets_slow_is_told_with_its_reasons(world):
     assert 0 < one.foretold.confidence < 1
 
 
+def test_it_says_when_the_past_of_regions_is_known(world):
+    world.hear(map(a_frame, range(29)))
+    assert not world.said
+    world.hear(map(a_frame, range(29, CALM)))
+    assert world.said == [("its regions are compared with their own past now", {"device": "srv"})]
+
+
 def test_all_regions_at_once_are_no_matter_of_a_region(world):
     world.hear(map(a_frame, range(CALM)))
     assert world.hear(a_frame(n, least=500) for n in range(CALM, CALM + SLOW)) == ()
