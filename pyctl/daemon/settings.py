@@ -23,6 +23,7 @@ __all__ = [
     "POLICIES",
     "SNMP_CHANNEL",
     "Api",
+    "Disks",
     "Foretell",
     "Otel",
     "Probes",
@@ -222,6 +223,12 @@ class Foretell(Part):
     probes: Probes | None = None
 
 
+class Disks(Part):
+    """How often disks are asked how they are, with smartctl; those that sleep are let sleep."""
+
+    every: Annotated[Duration, Field(le=3600)] = 900
+
+
 class Settings(Part):
     """What the file says; without a file, all of it has its default."""
 
@@ -233,6 +240,7 @@ class Settings(Part):
     channels: dict[str, Channel] = Field(default_factory=dict)
     alerts: Alerting = Alerting()
     foretell: Foretell = Foretell()
+    disks: Disks | None = Disks()
     api: Api = Api()
     snmp: Snmp | None = None
     otel: Otel | None = None

@@ -38,10 +38,11 @@ _PLACED = (
 
 @dataclass(frozen=True)
 class Gauge:
-    """A number and when it was read."""
+    """A number, when it was read, and what was said of it, if anything was."""
 
     time: float
     value: float
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,8 @@ def _read(known: DeviceState, event: Event) -> DeviceState:
         value = getattr(reading, name)
         before = gauges.get(name)
         if value is not None and (before is None or before.time <= event.time):
-            gauges[name] = Gauge(event.time, value)
+            why = event.text if name == "prediction" else ""
+            gauges[name] = Gauge(event.time, value, why)
     known = replace(known, gauges=gauges)
     if reading.spares is not None and known.spares_read <= event.time:
         known = replace(known, spares=reading.spares, spares_read=event.time)
