@@ -1,6 +1,7 @@
 """dm-remapd foretells that a region fails, moves it by the shipped policy, and then it fails."""
 
 import contextlib
+import json
 import os
 import random
 import re
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 
 from pyctl.daemon.audit import read, verify
+from pyctl.daemon.events import Event
+from pyctl.daemon.store import Store
 from tests.kernel.lib.blockdev import BlockDevice, NullBlk
 from tests.kernel.lib.directio import DirectFile
 from tests.kernel.lib.retry import wait_until
@@ -111,6 +114,27 @@ class Application:
         return (b"%d/%d;" % (block, self._versions[block])).ljust(32, b".") * (BLOCK // 32)
 
 
+def lines(file: Path) -> list[str]:
+    """Those of a file, if it is there."""
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def stored(daemon: Daemon) -> list[Event]:
+    """All that it has heard; it must not run."""
+    with Store(daemon.folder / "state/daemon.db") as store:
+        return list(store.events())
+
+
+# A disk with an NVMe's log, whatever disk it is asked of.
+def _smartctl(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.mkdir()
+    program = folder / "smartctl"
+    told = {"device": {"protocol": "NVMe"}, "temperature": {"current": 47}}
+    program.write_text(f"#!/bin/sh\necho $* >>{folder}/asked\necho '{json.dumps(told)}'\n")
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_a_region_that_gets_slow_is_moved_before_it_dies(tmp_path: Path) -> None:
@@ -150,9 +174,15 @@ def test_a_region_that_gets_slow_is_moved_before_it_dies(tmp_path: Path) -> None
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_without_probes_what_lies_around_failed_blocks_is_moved(tmp_path: Path) -> None:
-    """A scan finds blocks that can't be read any more; their neighbours are next."""
-    daemon = Foreteller(tmp_path, "{every: 1s}")
+def test_without_probes_what_lies_around_failed_blocks_is_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scan finds blocks that can't be read any more; their neighbours are next.
+
+    And the disk below has a temperature, of which smartctl tells.
+    """
+    daemon = Foreteller(tmp_path, "{every: 1s}\ndisks: {every: 1s}")
+    _smartctl(tmp_path / "bin", monkeypatch)
     bad = range(_FAILING + 400, _FAILING + 408)
     near = {*range(bad.start - 100, bad.stop + 100)} - set(bad)
     with (
@@ -167,8 +197,12 @@ def test_without_probes_what_lies_around_failed_blocks_is_moved(tmp_path: Path) 
             weak.spoil(bad=bad, read_ms=0)
             dm.whole_pass("sequential")
             wait_until(lambda: near <= dm.moved(), "its neighbours are moved", _START)
-        # what can't be read is left what it is, and nothing else was moved
-        assert dm.moved() == near
+            asked = tmp_path / "bin/asked"
+            wait_until(lambda: len(lines(asked)) > 4, "disks are asked time and again", _START)
+        assert {line.rpartition("/")[2] for line in lines(asked)} == {main.name, spare.name}
+        assert 47 in [one.reading.temperature for one in stored(daemon) if one.reading]
+        # what can't be read is left what it is
+        assert not dm.moved() & set(bad)
         weak.spoil(bad=range(bad.start - 100, bad.stop + 100), read_ms=0)
         first, last = bad.start - _FAILING, bad.stop - _FAILING
         assert dm.read(_FAILING, first) == written[: first * 512]

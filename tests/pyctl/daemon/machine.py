@@ -233,6 +233,8 @@ class MachineDevice:
             case ("scan", "start", pattern):
                 self._scan_is("running")
                 return scan_line(**{**state["scan"], "state": "running"}, pattern=pattern)
+            case ("relocate", _, sectors):
+                return f"relocated={sectors} already=0 kept=0\n"
             case ("scan", "stop"):
                 self._scan_is("waiting")
                 return scan_line(**{**state["scan"], "state": "waiting"})

@@ -6,10 +6,13 @@ import contextlib
 import pytest
 
 from pyctl.control import Control
+from pyctl.daemon.client import Client
 from pyctl.daemon.events import Kind
 from pyctl.daemon.foretelling import Foretelling
 from tests.pyctl.daemon.machine import HELP, Machine, a_device
+from tests.pyctl.daemon.policy.making import rule
 from tests.pyctl.daemon.probed import MIB, a_frame, header
+from tests.pyctl.daemon.running import Box, Running, until
 
 PATIENCE = 30
 CALM, SLOW = 40, 12
@@ -189,3 +192,34 @@ def test_memory_is_bounded(world, monkeypatch):
     world.watch(lambda: world.machine.asked("srv") > 40, "srv")
     assert len(world.foretelling.take()) == 1
     assert len(world.foretelling._known["srv"].told) <= 4
+
+
+def test_a_daemon_moves_what_is_foretold_and_the_reasons_are_everywhere(tmp_path):
+    box = Box()
+    running = Running(tmp_path, box)
+    try:
+        running.write_settings("foretell: {every: 1s}\ndisks: null\n")
+        running.write_policy(
+            rule(
+                "{events: {kinds: [weak-region], at-least: 1, within: 1d}}",
+                '- relocate: {}\n  - notify: {text: "{why}"}',
+                "cool-down: 1h",
+            )
+        )
+        running.machine.put("srv", marked(commands=[*HELP, "relocate"], keeps_scans=True))
+        running.start()
+        until(lambda: "relocate done" in running.told(), "the relocation")
+        until(lambda: box.got, "the message")
+        events = Client(running.socket).get("/v1/events?kind=weak-region")
+        assert running.stop() == 0
+    finally:
+        running.close()
+        box.close()
+    assert sorted(running.machine.said("srv")) == ["relocate 16384 128", "relocate 4160 128"]
+    (record,) = [one for one in running.audit() if one["what"] == "relocate done"]
+    assert record["who"] == "policy:r"
+    assert "2 pieces of 32 KiB were slow in two scans" in record["why"]
+    assert record["after"]["relocated"] == 256
+    assert any("2 pieces of 32 KiB were slow" in str(one) for one in box.got)
+    assert {one["foretold"]["hours"] for one in events} <= {48, 168}
+    assert len(events) == 2
