@@ -32,6 +32,10 @@ _START = 120
 _LOADING = 600
 _SLOW_MS = 20
 _FAILING = 5 * REGION
+_SMARTCTL = """#!/bin/sh
+printf '%s\\n' "$*" >>{folder}/asked
+echo '{told}'
+"""
 
 
 class Foreteller(Daemon):
@@ -130,7 +134,7 @@ def _smartctl(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.mkdir()
     program = folder / "smartctl"
     told = {"device": {"protocol": "NVMe"}, "temperature": {"current": 47}}
-    program.write_text(f"#!/bin/sh\necho $* >>{folder}/asked\necho '{json.dumps(told)}'\n")
+    program.write_text(_SMARTCTL.format(folder=folder, told=json.dumps(told)))
     program.chmod(0o700)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
 

@@ -25,7 +25,7 @@ from tests.pyctl.predict import documents
 PATIENCE = 60
 FORECAST = Forecast(0.08, "medium", 7, ("8 pending sectors (raises the risk)",))
 PROGRAM = """#!/bin/sh
-echo "$*" >>{folder}/asked
+printf '%s\\n' "$*" >>{folder}/asked
 for disk; do :; done
 cat {folder}/${{disk##*/}} 2>/dev/null || {{ echo '{{"smartctl": {{"exit_status": 2,
 "messages": [{{"string": "No such device."}}]}}}}'; exit 2; }}
