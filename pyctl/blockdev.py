@@ -114,6 +114,22 @@ class BlockDevice:
         """Whether it is made of other block devices: device-mapper, RAID, and so on."""
         return any(_entries(SYS / "class/block" / self.disk / "slaves"))
 
+    def below(self) -> "list[BlockDevice]":
+        """The whole disks that it is made of in the end; itself, if it is made of nothing else."""
+        under = sorted(entry.name for entry in _entries(SYS / "class/block" / self.disk / "slaves"))
+        if not under:
+            return [self.whole()]
+        found: dict[str, BlockDevice] = {}
+        for name in under:
+            major, _, minor = _read(SYS / "class/block" / name / "dev").partition(":")
+            # one that went just now is none of them
+            with contextlib.suppress(NotFoundError):
+                found |= {
+                    one.name: one
+                    for one in BlockDevice.by_number(int(major or 0), int(minor or 0)).below()
+                }
+        return [found[name] for name in sorted(found)]
+
     def hardware(self) -> dict[str, str]:
         """What tells this device from others: `wwid`, `serial`, `dmuuid`; only what is known.
 

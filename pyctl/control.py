@@ -29,6 +29,7 @@ _LIST_ROWS = 200
 # characters each they are far below the 16 KiB that libdevmapper takes at once.
 BATCH_RANGES = 64
 _REMAP = ("remapped", "lost", "already")
+_RELOCATE = ("relocated", "already", "kept")
 _UNREMAP = ("unremapped", "kept", "lost")
 
 Progress = Callable[[int, int], None]
@@ -279,6 +280,17 @@ class Control:
             done += sum(count for _, count in batch)
             if progress:
                 progress(done, sectors)
+        return total
+
+    def relocate_ranges(self, ranges: Iterable[tuple[int, int]]) -> dict[str, int]:
+        """Move blocks to a spare before they fail: `relocated`, `already`, `kept`.
+
+        Ranges are (start, end). `kept` are those that main cannot read or has lost: they are left
+        alone.
+        """
+        total = dict.fromkeys(_RELOCATE, 0)
+        for start, end in ranges:
+            _add(total, self._ranged("relocate", _RELOCATE, start, end - start, None))
         return total
 
     def unremap(self, sector: int, count: int, progress: Progress | None = None) -> dict[str, int]:

@@ -24,6 +24,7 @@ __all__ = [
     "MAX_SEQ",
     "Action",
     "Event",
+    "Foretold",
     "Kind",
     "Reading",
     "SpareReading",
@@ -163,6 +164,20 @@ class Reading(_Record):
     spares: Annotated[tuple[SpareReading, ...], Field(max_length=8)] | None = None
 
 
+class Foretold(_Record):
+    """What the prediction says of a place: see pyctl.predict.regions.answers.
+
+    `score` and `confidence` are 0 to 1, `hours` is the time within which a failure is to be
+    expected if one comes; `reasons` are the strongest first, `advice` what to do.
+    """
+
+    score: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+    confidence: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+    hours: Annotated[int, Field(ge=1)]
+    reasons: Annotated[tuple[str, ...], Field(max_length=3)]
+    advice: str = ""
+
+
 # The single numbers of a reading.
 GAUGES = tuple(name for name in Reading.model_fields if name != "spares")
 
@@ -171,7 +186,8 @@ class Event(_Record):
     """Something that happened to a device.
 
     `seq` is the number that `source` gave it, which counts without gaps; None if nobody numbers it.
-    `count` is how often it happened at once. `sector` and `sectors` say where.
+    `count` is how often it happened at once. `sector` and `sectors` say where. `foretold` is there
+    if it has not happened yet.
     """
 
     time: Time
@@ -185,6 +201,7 @@ class Event(_Record):
     spare: Annotated[int, Field(ge=0, le=7)] | None = None
     action: Action | None = None
     reading: Reading | None = None
+    foretold: Foretold | None = None
     text: Annotated[str, Field(max_length=4096)] = ""
 
     def line(self) -> str:

@@ -163,7 +163,7 @@ class Daemon:
         self.runner.at_once = settings.actions_at_once
         self.source.read_every = settings.read_every
         self.access.tokens = loaded.tokens
-        for name in ("state", "api", "snmp", "otel"):
+        for name in ("state", "foretell", "disks", "api", "snmp", "otel"):
             if getattr(settings, name) != getattr(self.loaded.settings, name):
                 log.warning("this needs a restart", setting=name)
         self.loaded = loaded

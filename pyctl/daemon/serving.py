@@ -17,12 +17,17 @@ from pyctl.daemon.api.server import Servers
 from pyctl.daemon.api.service import Service
 from pyctl.daemon.audit import Audit
 from pyctl.daemon.core import Core
+from pyctl.daemon.diskhistory import DiskHistory
 from pyctl.daemon.diskmap import Maps
+from pyctl.daemon.disks import Disks
 from pyctl.daemon.faces import Faces
+from pyctl.daemon.foretelling import Foretelling
 from pyctl.daemon.hearing import Hearing
 from pyctl.daemon.metrics import Metrics
+from pyctl.daemon.probing import Probing
 from pyctl.daemon.process import PACE, Daemon, Loaded
-from pyctl.daemon.source import Kernel, StatusSource
+from pyctl.daemon.settings import Settings
+from pyctl.daemon.source import Kernel, Sense, StatusSource
 from pyctl.daemon.store import Store
 from pyctl.daemon.works import Open, all_works
 from pyctl.errors import from_os_error
@@ -30,6 +35,8 @@ from pyctl.errors import from_os_error
 __all__ = ["serve"]
 
 log = structlog.get_logger("dm-remapd")
+
+_MIB_SECTORS = 2048
 
 
 async def serve(
@@ -60,6 +67,7 @@ async def serve(
             poll=pace,
             read_every=loaded.settings.read_every,
             hearing=hear(log.warning, clock, again=pace) if hear else None,
+            senses=_senses(loaded.settings, core.store, open_device, clock),
         )
         source.restore(core.store.seen())
         notify = sdnotify.SystemdNotifier().notify
@@ -91,6 +99,20 @@ async def serve(
         finally:
             await faces.stop()
             await servers.stop()
+
+
+def _senses(
+    wanted: Settings, store: Store, open_device: Open, clock: Callable[[], float]
+) -> list[Sense]:
+    foretell, probing = wanted.foretell, None
+    if foretell.probes:
+        sectors = (foretell.probes.region_mib or 0) * _MIB_SECTORS
+        probing = Probing(log.warning, foretell.every, sectors)
+    found: list[Sense] = [Foretelling(open_device, log.warning, clock, foretell.every, probing)]
+    if wanted.disks:
+        history = DiskHistory(store)
+        found.append(Disks(open_device, history, log.warning, clock, wanted.disks.every))
+    return found
 
 
 def _core(loaded: Loaded, opened: ExitStack, open_device: Open, clock: Callable[[], float]) -> Core:

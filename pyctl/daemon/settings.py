@@ -23,7 +23,10 @@ __all__ = [
     "POLICIES",
     "SNMP_CHANNEL",
     "Api",
+    "Disks",
+    "Foretell",
     "Otel",
+    "Probes",
     "Settings",
     "Snmp",
     "Tcp",
@@ -198,6 +201,34 @@ class Otel(Part):
     timeout: Duration = 10
 
 
+class Probes(Part):
+    """Probes on all sets: what a read takes in each region. They cost: docs/probes.md.
+
+    `region_mib`, a power of two, is the size of a region; without it about the smallest of which
+    8,192 are enough for all sets.
+    """
+
+    region_mib: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
+
+    def model_post_init(self, _context: object) -> None:
+        """Refuse sizes that the probes can't have."""
+        if self.region_mib and self.region_mib & self.region_mib - 1:
+            raise mistake(f"{self.region_mib} is no power of two", "Write 1, 2, 4, 8, …")
+
+
+class Foretell(Part):
+    """How often regions that may fail are looked for, and whether with probes."""
+
+    every: Duration = 300
+    probes: Probes | None = None
+
+
+class Disks(Part):
+    """How often disks are asked how they are, with smartctl; those that sleep are let sleep."""
+
+    every: Annotated[Duration, Field(le=3600)] = 900
+
+
 class Settings(Part):
     """What the file says; without a file, all of it has its default."""
 
@@ -208,6 +239,8 @@ class Settings(Part):
     actions_at_once: Annotated[int, Field(ge=1, le=64)] = 8
     channels: dict[str, Channel] = Field(default_factory=dict)
     alerts: Alerting = Alerting()
+    foretell: Foretell = Foretell()
+    disks: Disks | None = Disks()
     api: Api = Api()
     snmp: Snmp | None = None
     otel: Otel | None = None

@@ -6,7 +6,7 @@ Nothing is queued: however many errors there were meanwhile, they are one event 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
@@ -21,7 +21,7 @@ from pyctl.errors import NoKernelError, NotFoundError, PyctlError
 from pyctl.registry import Registry
 from pyctl.table import DM_UUID_PREFIX
 
-__all__ = ["Batch", "DeviceMapper", "Kernel", "Source", "StatusSource"]
+__all__ = ["Batch", "DeviceMapper", "Kernel", "Sense", "Source", "StatusSource"]
 
 # A device of another target is asked again after so many seconds: it may have got another table.
 _ASK_AGAIN = 60.0
@@ -62,6 +62,22 @@ class Source(Protocol):
 
     def unavailable(self) -> Mapping[Action, str]:
         """Actions that the kernel module cannot do, and why."""
+        ...
+
+
+class Sense(Protocol):
+    """What else tells of the devices that the source knows. `take` and `done` return at once."""
+
+    async def watch(self, devices: Callable[[], Sequence[str]]) -> None:
+        """Look at the devices that are there, until cancelled."""
+        ...
+
+    def take(self) -> Sequence[Event]:
+        """What it has to tell; the same again until it is `done`."""
+        ...
+
+    def done(self, events: Sequence[Event]) -> None:
+        """These are in the store."""
         ...
 
 
@@ -166,6 +182,7 @@ class StatusSource:
 
     `log` gets what is wrong with a device, once, and `took` how many seconds each look has taken.
     `hearing` says where things happened, and when to look at once; without it only counters speak.
+    `senses` tell what no counter does.
     """
 
     def __init__(
@@ -179,8 +196,10 @@ class StatusSource:
         read_every: float = 60,
         patience: float = 30,
         hearing: Hearing | None = None,
+        senses: Sequence[Sense] = (),
     ) -> None:
         self.hearing = hearing
+        self.senses = senses
         if hearing:
             hearing.woken = self._wake
         self.kernel = kernel
@@ -197,12 +216,15 @@ class StatusSource:
 
     async def watch(self) -> None:
         """As Source.watch."""
-        if self.hearing:
-            async with asyncio.TaskGroup() as both:
-                both.create_task(self.hearing.watch())
-                both.create_task(self._poll())
-        else:
-            await self._poll()
+        async with asyncio.TaskGroup() as all_of_them:
+            if self.hearing:
+                all_of_them.create_task(self.hearing.watch())
+            for one in self.senses:
+                all_of_them.create_task(one.watch(self._there))
+            all_of_them.create_task(self._poll())
+
+    def _there(self) -> list[str]:
+        return [name for name, one in self.devices().items() if one.present]
 
     async def _poll(self) -> None:
         while True:
@@ -225,18 +247,23 @@ class StatusSource:
                 continue
             seen[name] = one.now.model_dump_json()
             events += _between(name, one.base, one.now)
+        told = [event for one in self.senses for event in one.take()]
         if self.hearing:
-            # of a device that nobody knows yet is told later
-            known = self.devices()
-            heard = [one for one in self.hearing.take() if one.device in known]
-            events = [*self.hearing.places.named(events), *heard]
-            seen |= {one.device: known[one.device].model_dump_json() for one in heard}
+            events = self.hearing.places.named(events)
+            told += self.hearing.take()
+        # of a device that nobody knows yet is told later
+        known = self.devices()
+        told = [one for one in told if one.device in known]
+        events += told
+        seen |= {one.device: known[one.device].model_dump_json() for one in told}
         return Batch(tuple(events), seen)
 
     def done(self, batch: Batch) -> None:
         """As Source.done."""
         if self.hearing:
             self.hearing.done(batch.events, batch.seen)
+        for sense in self.senses:
+            sense.done(batch.events)
         for name, body in batch.seen.items():
             one = self._watched[name]
             # what was seen meanwhile is compared with that

@@ -67,6 +67,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE seen (device TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT",
         "CREATE INDEX events_readings ON events (id) WHERE kind = 'reading'",
     ),
+    (
+        # what disks told of themselves, once a day: diskhistory.py
+        """CREATE TABLE disks (disk TEXT NOT NULL, day INTEGER NOT NULL, body TEXT NOT NULL,
+            PRIMARY KEY (disk, day)) STRICT""",
+    ),
 )
 _MAX_GAPS = 256
 _PRUNE_EVERY = 1000

@@ -18,7 +18,16 @@ from pyctl.errors import PyctlError, RefusedError
 from pyctl.pool import Pool, SpareRow
 from pyctl.scan import Scan
 
-__all__ = ["Evacuations", "Notices", "Remaps", "ScanStops", "Scans", "SpareAdds", "all_works"]
+__all__ = [
+    "Evacuations",
+    "Notices",
+    "Relocations",
+    "Remaps",
+    "ScanStops",
+    "Scans",
+    "SpareAdds",
+    "all_works",
+]
 
 Open = Callable[[str], Control]
 
@@ -42,7 +51,7 @@ class _Again:
 
 @dataclass(frozen=True)
 class Remaps(_Again):
-    """Move ranges of sectors to spares: `remap` and `relocate`."""
+    """Move ranges of sectors to spares, whether or not they can be read."""
 
     open: Open
 
@@ -51,12 +60,23 @@ class Remaps(_Again):
         control = self.open(intent.device)
         ranges = [(int(start), int(start) + int(n)) for start, n in intent.parameters["ranges"]]
         before = control.status()
-        done = control.remap_ranges(ranges, sum(end - start for start, end in ranges))
+        done = self._move(control, ranges)
         after = control.status()
         return {
             "before": {"used": before.used, "lost": before.lost},
             "after": {"used": after.used, "lost": after.lost, **done},
         }
+
+    def _move(self, control: Control, ranges: list[tuple[int, int]]) -> Mapping[str, int]:
+        return control.remap_ranges(ranges, sum(end - start for start, end in ranges))
+
+
+@dataclass(frozen=True)
+class Relocations(Remaps):
+    """Move what can be read; what can't is `kept` where it is, and nothing is given up."""
+
+    def _move(self, control: Control, ranges: list[tuple[int, int]]) -> Mapping[str, int]:
+        return control.relocate_ranges(ranges)
 
 
 @dataclass(frozen=True)
@@ -155,10 +175,9 @@ class Notices(_Again):
 
 def all_works(open_device: Open, alerts: Alerts) -> dict[Action, Work]:
     """Who does what. `open_device` gives a live device by its name."""
-    remaps = Remaps(open_device)
     return {
-        Action.REMAP: remaps,
-        Action.RELOCATE: remaps,
+        Action.REMAP: Remaps(open_device),
+        Action.RELOCATE: Relocations(open_device),
         Action.SCAN: Scans(open_device),
         Action.SCAN_STOP: ScanStops(open_device),
         Action.EVACUATE: Evacuations(open_device),

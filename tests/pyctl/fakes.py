@@ -125,6 +125,14 @@ class FakeDevice:
                     done["lost"] += 1
         return "remapped={remapped} lost={lost} already={already}\n".format(**done)
 
+    def _relocate(self, sector, count):
+        wanted = range(int(sector), int(sector) + int(count))
+        done = [s for s in wanted if s not in self.remaps and s not in self.bad_main]
+        already = [s for s in wanted if s in self.remaps]
+        self.remaps.update({s: 10240 + len(self.remaps) + n for n, s in enumerate(done)})
+        kept = len(wanted) - len(done) - len(already)
+        return f"relocated={len(done)} already={len(already)} kept={kept}\n"
+
     def _unremap(self, sector, count):
         here = [s for s in self.remaps if int(sector) <= s < int(sector) + int(count)]
         kept = [s for s in here if s in self.bad_main]

@@ -194,13 +194,15 @@ class EventView(_Given):
     action: Action | None
     text: str
     reading: dict[str, Any] | None
+    foretold: dict[str, Any] | None
 
     @classmethod
     def of(cls, number: int, one: Event) -> "EventView":
         """Of an event."""
-        plain = one.model_dump(exclude={"seq", "reading"})
+        plain = one.model_dump(exclude={"seq", "reading", "foretold"})
         told = one.reading.model_dump(mode="json", exclude_none=True) if one.reading else None
-        return cls(id=number, reading=told, **plain)
+        foretold = one.foretold.model_dump(mode="json") if one.foretold else None
+        return cls(id=number, reading=told, foretold=foretold, **plain)
 
 
 class DecisionView(_Given):

@@ -159,7 +159,8 @@ class Look:
             value = max(0.0, value - age)
         if age > self.policy.stale_after:
             return Seen(path, asks, Truth.UNKNOWN, f"the last reading is {duration_text(age)} old")
-        return Seen(path, asks, Truth.of(threshold.holds(value)), f"{show(value)}")
+        saw = f"{show(value)}; {gauge.why}" if gauge.why else show(value)
+        return Seen(path, asks, Truth.of(threshold.holds(value)), saw)
 
     def _event(self, condition: EventIs, path: str) -> Seen:
         asks = "one of " + ", ".join(condition.kinds)
@@ -182,6 +183,9 @@ class Look:
             value = total * count.per / count.within
             asks += f" per {duration_text(count.per)}"
             saw += f", {value:g} per {duration_text(count.per)}"
+        said = [one.why for one in known.regions if one.why and one.kind in condition.kinds]
+        if total and said:
+            saw += f"; {said[-1]}"
         return Seen(path, asks, Truth.of(count.holds(value)), saw)
 
     def _spares(

@@ -38,20 +38,22 @@ _PLACED = (
 
 @dataclass(frozen=True)
 class Gauge:
-    """A number and when it was read."""
+    """A number, when it was read, and what was said of it, if anything was."""
 
     time: float
     value: float
+    why: str = ""
 
 
 @dataclass(frozen=True)
 class Region:
-    """Where something was wrong, and when."""
+    """Where something was wrong, and when; `why` is what was said of it, if anything was."""
 
     time: float
     kind: Kind
     sector: int
     sectors: int
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,8 @@ def _heard(
         return _read(known, event)
     known = replace(known, tallies=_counted(known, event, wanted), busy=_busy(known, event))
     if event.kind in _PLACED and event.sector is not None:
-        region = Region(event.time, event.kind, event.sector, event.sectors or 1)
+        why = event.text if event.foretold else ""
+        region = Region(event.time, event.kind, event.sector, event.sectors or 1, why)
         known = replace(known, regions=(*known.regions, region)[-REGIONS:])
     return known
 
@@ -197,7 +200,8 @@ def _read(known: DeviceState, event: Event) -> DeviceState:
         value = getattr(reading, name)
         before = gauges.get(name)
         if value is not None and (before is None or before.time <= event.time):
-            gauges[name] = Gauge(event.time, value)
+            why = event.text if name == "prediction" else ""
+            gauges[name] = Gauge(event.time, value, why)
     known = replace(known, gauges=gauges)
     if reading.spares is not None and known.spares_read <= event.time:
         known = replace(known, spares=reading.spares, spares_read=event.time)

@@ -51,6 +51,10 @@ class DeadlyDevice(MachineDevice):
         match words:
             case ("remap", *numbers):
                 return self._done(words, self._remap(state, list(map(int, numbers))))
+            case ("relocate", sector, count):
+                said = self._remap(state, [int(sector), int(count)]).split()
+                counts = f"{said[0].replace('remapped', 'relocated')} {said[2]} kept=0\n"
+                return self._done(words, counts)
             case ("scan", "start", _) if state["scan"]["state"] == "running":
                 raise DmError("no.", errno=errno.EALREADY, ioctl="TARGET_MSG", device=self.name)
             case ("scan", "start", _):

@@ -51,6 +51,8 @@ def a_device(number=0, **changed):
         "keeps_scans": False,
         # of the scan: spare or "-", sector, and what is not 0 of the rest
         "regions": [],
+        # and pieces that are slow time and again: sector, sectors
+        "candidates": [],
         # of the table: sector, sectors, state
         "entries": [],
         "commands": list(HELP),
@@ -91,6 +93,7 @@ class Machine:
     def __init__(self, folder):
         self.folder = Path(folder)
         (self.folder / "dm").mkdir(exist_ok=True)
+        self._asked: dict[str, int] = {}
 
     def state(self, name):
         try:
@@ -116,6 +119,10 @@ class Machine:
             return (self.folder / f"said-{name}").read_text().splitlines()
         except FileNotFoundError:
             return []
+
+    def asked(self, name):
+        """How many messages this process has sent."""
+        return self._asked.get(name, 0)
 
     def names(self):
         return sorted(path.name for path in (self.folder / "dm").iterdir())
@@ -189,6 +196,7 @@ class MachineDevice:
         return [TargetLine(0, s["length"], s["kind"], "garbage" if s["garbage"] else line)]
 
     def message(self, sector, *words):
+        self.machine._asked[self.name] = self.machine.asked(self.name) + 1
         self._wait(words[0])
         state = self._state("TARGET_MSG")
         if words[0] in state["broken"]:
@@ -209,6 +217,9 @@ class MachineDevice:
             case ("scan", "regions", "0"):
                 lines = [region_line(*one) for one in state["regions"]]
                 return "\n".join([*lines, "end"])
+            case ("scan", "candidates", "0"):
+                lines = [f"{sector} {sectors}" for sector, sectors in state["candidates"]]
+                return "\n".join([*lines, "end"])
             case ("list", "0", _):
                 lines = [entry_line(n, *one) for n, one in enumerate(state["entries"])]
                 return "\n".join([*lines, "end"])
@@ -224,6 +235,8 @@ class MachineDevice:
             case ("scan", "start", pattern):
                 self._scan_is("running")
                 return scan_line(**{**state["scan"], "state": "running"}, pattern=pattern)
+            case ("relocate", _, sectors):
+                return f"relocated={sectors} already=0 kept=0\n"
             case ("scan", "stop"):
                 self._scan_is("waiting")
                 return scan_line(**{**state["scan"], "state": "waiting"})

@@ -122,6 +122,7 @@ def effects(deadly, name):
     said = deadly.machine.said("srv")
     match name:
         case "remap" | "relocate":
+            assert {one.split()[0] for one in said} == {name}
             return state["moved"], len(said)
         case "scan":
             return state["scan"]["state"], said.count("scan start focused")

@@ -83,7 +83,8 @@ def test_what_the_unit_must_leave_open():
     keys = dict(line.split("=", 1) for line in UNIT.read_text().splitlines() if "=" in line)
     families = keys["RestrictAddressFamilies"].split()
     assert sorted(families) == ["AF_INET", "AF_INET6", "AF_NETLINK", "AF_UNIX"]
-    assert "CAP_SYS_ADMIN" in keys["CapabilityBoundingSet"].split()
+    # CAP_SYS_RAWIO: ATA commands of smartctl
+    assert {"CAP_SYS_ADMIN", "CAP_SYS_RAWIO"} <= set(keys["CapabilityBoundingSet"].split())
     allowed = [line for line in UNIT.read_text().splitlines() if line.startswith("DeviceAllow=")]
     assert allowed == ["DeviceAllow=char-misc rw", "DeviceAllow=block-* rw"]
     assert not {"PrivateDevices", "ProtectKernelTunables", "PrivateIPC"} & set(keys)

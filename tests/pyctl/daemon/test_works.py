@@ -33,8 +33,8 @@ def do(world, kind, **parameters):
     return world.run(world.order("policy:r", "because", "d", kind, parameters))
 
 
-@pytest.mark.parametrize("kind", [Action.REMAP, Action.RELOCATE])
-def test_sectors_are_moved(world, device, kind):
+def test_sectors_are_moved(world, device):
+    kind = Action.REMAP
     device.bad_main = {101}
     done = do(world, kind, ranges=[[100, 4], [4096, 8]], left_out=0)
     assert done.state is State.DONE
@@ -43,6 +43,28 @@ def test_sectors_are_moved(world, device, kind):
     assert done.result["after"] == {"used": 12, "lost": 1, "remapped": 12, "already": 0}
     again = do(world, kind, ranges=[[100, 4]], left_out=0)
     assert again.result["after"]["already"] == 4
+
+
+def test_what_can_be_read_is_moved_before_it_fails(world, device):
+    """With `remap`, what can't be read would be given up."""
+    device.bad_main = {101}
+    done = do(world, Action.RELOCATE, ranges=[[100, 4], [2040, 16]], left_out=0)
+    assert done.state is State.DONE
+    assert sorted(device.remaps) == [100, 102, 103, *range(2040, 2056)]
+    assert done.result["before"] == {"used": 0, "lost": 0}
+    assert done.result["after"] == {
+        "used": 19, "lost": 0, "relocated": 19, "already": 0, "kept": 1
+    }  # fmt: skip
+    assert not device.lost
+    moving = [words for words in device.sent if words[0] not in ("error", "spare")]
+    # one MiB at most at a time
+    assert moving == [
+        ("relocate", "100", "4"), ("relocate", "2040", "8"), ("relocate", "2048", "8")
+    ]  # fmt: skip
+    again = do(world, Action.RELOCATE, ranges=[[100, 4]], left_out=0)
+    assert again.result["after"] | {"used": 0} == {
+        "used": 0, "lost": 0, "relocated": 0, "already": 3, "kept": 1
+    }  # fmt: skip
 
 
 def test_a_device_that_is_gone(world, device):
@@ -134,7 +156,9 @@ def test_a_notice_is_one_alert(world):
     assert (alert.key, alert.severity, alert.channels) == ("r/d", "critical", ("pager",))
 
 
-@pytest.mark.parametrize("kind", [Action.REMAP, Action.SCAN, Action.SPARE_ADD, Action.NOTIFY])
+@pytest.mark.parametrize(
+    "kind", [Action.RELOCATE, Action.REMAP, Action.SCAN, Action.SPARE_ADD, Action.NOTIFY]
+)
 def test_what_is_finished_by_running_it_again_is_not_undone(world, kind):
     work = world.works[kind]
     assert work.repeatable(None)

@@ -33,6 +33,10 @@ EXPECTED = {
     "expected-to-fail": [("06-01T09:00", "srv", ["scan act", "relocate blocked"])],
     "hot": [("06-02T08:10", "srv", [NOTIFY])],
     "hot-everywhere": [("06-01T08:20", "*", [NOTIFY])],
+    "look-at-weak-regions": [
+        ("06-01T09:00", "srv", ["scan act"]),
+        ("06-02T09:00", "srv", ["scan act"]),
+    ],
     "look-around-errors": [("06-02T08:20", "srv", ["scan act", NOTIFY])],
     "more-room": [
         ("06-02T08:00", "srv", ["spare-add act", NOTIFY]),
