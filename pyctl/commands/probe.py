@@ -16,7 +16,7 @@ from pyctl.errors import UsageError
 from pyctl.output import counted, show
 
 if TYPE_CHECKING:
-    from pyctl.probes.frames import Frame
+    from pyctl.probes.frames import Frame, Header
     from pyctl.probes.source import Source
     from pyctl.probes.views import Summary
 
@@ -45,6 +45,13 @@ _REGION_SIZE = click.option(
     help="A power of two, like 64M; by default, there are about 1,000 regions.",
 )
 _NO_BPF = click.option("--no-bpf", is_flag=True, help="Only the kernel's own counters.")
+_SHARE = click.option(
+    "--share",
+    type=click.FloatRange(0.1, 100),
+    default=100.0,
+    metavar="PERCENT",
+    help="Look for so much of the time only, which costs I/O as much less; default: 100.",
+)
 _INTERVAL = click.option(
     "--interval", type=click.FloatRange(0.1, 3600), default=1.0, help="Seconds between frames."
 )
@@ -71,6 +78,7 @@ def probe() -> None:
 @_INTERVAL
 @_ROWS
 @click.option("--count", type=click.IntRange(1), help="End after so many frames.")
+@_SHARE
 @_NO_BPF
 def top(
     app: App,
@@ -79,13 +87,17 @@ def top(
     interval: float,
     rows: int,
     count: int | None,
+    share: float,
     no_bpf: bool,
 ) -> None:
     """Show the regions that fail or take most time, again and again.
 
     With --json, one object a line.
     """
-    with _opened(app, devices, region_sectors, interval, no_bpf) as source, _screen(app) as draw:
+    with (
+        _opened(app, devices, region_sectors, interval, no_bpf, share) as source,
+        _screen(app) as draw,
+    ):
         for number, frame in enumerate(source.frames(), 1):
             draw(_summary(source, [frame]), rows)
             if number == count:
@@ -97,6 +109,7 @@ def top(
 @_REGION_SIZE
 @_REGIONS
 @_SECONDS
+@_SHARE
 @_NO_BPF
 def hist(
     app: App,
@@ -104,10 +117,11 @@ def hist(
     region_sectors: int,
     regions: tuple[int, ...],
     seconds: float | None,
+    share: float,
     no_bpf: bool,
 ) -> None:
     """Count for a time, then draw how long I/O took, and how far apart it came."""
-    with _opened(app, devices, region_sectors, 1.0, no_bpf) as source:
+    with _opened(app, devices, region_sectors, 1.0, no_bpf, share) as source:
         summary = _summary(source, _for_a_time(source, seconds))
     _show_hist(app, summary, regions)
 
@@ -118,6 +132,7 @@ def hist(
 @_REGION_SIZE
 @_INTERVAL
 @_SECONDS
+@_SHARE
 @_NO_BPF
 def record(
     app: App,
@@ -126,6 +141,7 @@ def record(
     region_sectors: int,
     interval: float,
     seconds: float | None,
+    share: float,
     no_bpf: bool,
 ) -> None:
     """Write what happens to FILE, for `pyctl probe replay`.
@@ -137,7 +153,7 @@ def record(
 
     frames = 0
     with (
-        _opened(app, devices, region_sectors, interval, no_bpf) as source,
+        _opened(app, devices, region_sectors, interval, no_bpf, share) as source,
         Recorder(file, source.header) as recorder,
     ):
         for frame in _for_a_time(source, seconds):
@@ -165,7 +181,7 @@ def replay(
     from pyctl.probes.views import Summary
 
     recording = Recording(file)
-    _tell_source(app, recording.header.source, recording.header.why)
+    _tell_source(app, recording.header)
     summary = Summary.of(recording.header)
     for frame in recording.frames():
         if each and view == "top":
@@ -187,20 +203,31 @@ COMMANDS = (probe,)
 
 @contextlib.contextmanager
 def _opened(
-    app: App, devices: tuple[str, ...], region_sectors: int, interval: float, no_bpf: bool
+    app: App,
+    devices: tuple[str, ...],
+    region_sectors: int,
+    interval: float,
+    no_bpf: bool,
+    percent: float,
 ) -> Iterator["Source"]:
     from pyctl.probes import source as sources
 
-    with sources.opened(devices, region_sectors, interval, bpf=not no_bpf) as source:
-        _tell_source(app, source.header.source, source.header.why)
+    share = percent / 100
+    with sources.opened(devices, region_sectors, interval, bpf=not no_bpf, share=share) as source:
+        _tell_source(app, source.header)
         yield source
 
 
-def _tell_source(app: App, source: str, why: str) -> None:
-    if source != "bpf":
+def _tell_source(app: App, header: "Header") -> None:
+    if header.source != "bpf":
         app.note(
             "These are the kernel's own counters: no regions, no distribution of latencies, no"
-            f" statuses. {why}"
+            f" statuses. {header.why}"
+        )
+    elif header.share < 1:
+        app.note(
+            f"It looks for {100 * header.share:g} % of the time. What it shows is of that time;"
+            " what fails in between is not seen."
         )
 
 

@@ -44,7 +44,8 @@ class Header:
     """What is recorded, and how.
 
     `source` is bpf or counters, and `why` says why it is the latter. `statuses` names those of the
-    block layer. `started` is in seconds since 1970.
+    block layer. `started` is in seconds since 1970. `share` is that of the time for which there are
+    figures.
     """
 
     devices: tuple[Device, ...]
@@ -54,10 +55,14 @@ class Header:
     started: float
     interval: float
     statuses: Mapping[int, str] = field(default_factory=dict)
+    share: float = 1.0
 
     def line(self) -> str:
         """As a line, without its end."""
         plain = {"format": FORMAT, "version": VERSION, **asdict(self)}
+        # What is always so is left out: those who know no shares read it, too.
+        if self.share == 1:
+            del plain["share"]
         return json.dumps(plain, separators=(",", ":"))
 
 
@@ -90,7 +95,8 @@ class Part:
 class Frame:
     """What happened in `seconds` up to `at`, in seconds since the start.
 
-    `parts` by device and region; `in_flight` and `losses` (by name) by device.
+    `parts` by device and region; `in_flight` and `losses` (by name) by device. `looked` is how many
+    of the seconds were looked at; None: all.
     """
 
     at: float
@@ -98,6 +104,7 @@ class Frame:
     parts: dict[tuple[int, int], Part] = field(default_factory=dict)
     in_flight: list[int] = field(default_factory=list)
     losses: list[dict[str, int]] = field(default_factory=list)
+    looked: float | None = None
 
     def part(self, device: int, region: int) -> Part:
         """That of a region, which is made when there is none."""
@@ -116,6 +123,8 @@ class Frame:
             "in_flight": self.in_flight,
             "losses": self.losses,
         }
+        if self.looked is not None:
+            plain["looked"] = round(self.looked, 6)
         return json.dumps(plain, separators=(",", ":"))
 
 
@@ -158,6 +167,8 @@ def _frame(plain: dict[str, Any]) -> Frame:
     frame = Frame(
         float(plain["at"]), float(plain["seconds"]), {}, plain["in_flight"], plain["losses"]
     )
+    if "looked" in plain:
+        frame.looked = float(plain["looked"])
     for device, region, counters, faults in plain["parts"]:
         part = frame.part(int(device), int(region))
         part.counters = _counters(counters)

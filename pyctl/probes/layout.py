@@ -1,4 +1,4 @@
-"""The structures and numbers of program.c, and what they mean.
+"""The structures and numbers of maps.c, and what they mean.
 
 All counters only grow, so what happened between two looks is their difference. Sectors have 512
 bytes, times are in nanoseconds.
@@ -13,27 +13,42 @@ __all__ = [
     "COUNTERS",
     "DEPTH_SLOTS",
     "FAULT",
+    "GROUP",
     "KINDS",
     "LATENCY_SLOTS",
     "LOSSES",
+    "STALE_NS",
+    "TOLD",
     "Counters",
     "Fault",
     "Loss",
     "What",
     "changed",
     "fault_key",
+    "occupied",
     "slot_bounds",
+    "under_way",
 ]
 
 KINDS = ("read", "write", "other")
 LATENCY_SLOTS = 32
 DEPTH_SLOTS = 16
-# Losses of a device in the map of them, of which the first four are in use.
+# A bio that has been under way for so long has ended unseen.
+STALE_NS = 600 * 10**9
+# Losses of a device in the map of them, of which the first three are in use.
 LOSSES = 8
 
 _FIRST_SLOT_NS = 1024
-_PARTS = (3, 3, 3, 3, LATENCY_SLOTS, LATENCY_SLOTS, LATENCY_SLOTS, DEPTH_SLOTS)
-COUNTERS = struct.Struct(f"={sum(_PARTS)}Q")
+# Of each kind four sums and its latencies, of all together the gaps and the depths.
+_SUMS = 4
+_OF_KIND = _SUMS + LATENCY_SLOTS
+_OF_KINDS = len(KINDS) * _OF_KIND
+COUNTERS = struct.Struct(f"={_OF_KINDS + LATENCY_SLOTS + DEPTH_SLOTS}Q")
+_WAYS = 4
+# Addresses of the bios, then what they are; of those, when they began and the index of the device.
+GROUP = struct.Struct("=" + f"{_WAYS}Q" + "Q17xB6x" * _WAYS)
+# How many I/Os of a device were given up, and since when it is looked at.
+TOLD = struct.Struct("=2Q")
 # region, what, kind, code
 FAULT = struct.Struct("=IBBBx")
 
@@ -53,7 +68,6 @@ class Loss(enum.IntEnum):
     NO_ROOM = 0
     NO_ROOM_FOR_FAULTS = 1
     REPLACED = 2
-    UNKNOWN = 3
 
 
 def _zeros(number: int) -> list[int]:
@@ -80,16 +94,16 @@ class Counters:
 
     @classmethod
     def from_values(cls, values: Sequence[int]) -> "Counters":
-        """From the numbers of COUNTERS."""
-        lists = []
-        at = 0
-        for length in _PARTS:
-            lists.append(list(values[at : at + length]))
-            at += length
-        return cls(*lists)
+        """From the numbers of COUNTERS, in the order of maps.c."""
+        by_kind = [values[at : at + _OF_KIND] for at in range(0, _OF_KINDS, _OF_KIND)]
+        ios, sectors, ns, sequential = ([of[index] for of in by_kind] for index in range(_SUMS))
+        read, write, _ = (list(of[_SUMS:]) for of in by_kind)
+        rest = list(values[_OF_KINDS:])
+        gaps, depth = rest[:LATENCY_SLOTS], rest[LATENCY_SLOTS:]
+        return cls(ios, sectors, ns, sequential, read, write, gaps, depth)
 
     def lists(self) -> tuple[list[int], ...]:
-        """All lists, in the order of program.c."""
+        """All lists, in the order of the fields."""
         return (
             *(self.ios, self.sectors, self.ns, self.sequential),
             *(self.read, self.write, self.gaps, self.depth),
@@ -130,6 +144,28 @@ def fault_key(data: bytes) -> Fault:
 def slot_bounds(slot: int) -> tuple[int, int]:
     """The shortest time of a slot and the shortest that is too long; of the last one, its half."""
     return (_FIRST_SLOT_NS << slot - 1 if slot else 0, _FIRST_SLOT_NS << slot)
+
+
+def occupied(look: bytes) -> list[int]:
+    """Which GROUPs in a look at all of them have a bio."""
+    numbers = memoryview(look).cast("Q")
+    found: set[int] = set()
+    # There are many, and hardly any has one: that is for C to see.
+    for way in range(_WAYS):
+        bios = numbers[way :: GROUP.size // 8].tolist()
+        if any(bios):
+            found.update(index for index, bio in enumerate(bios) if bio)
+    return sorted(found)
+
+
+def under_way(look: bytes) -> Iterator[tuple[int, int]]:
+    """The I/Os in a look at all GROUPs: when each began, by the monotonic clock, and its device."""
+    for index in occupied(look):
+        values = GROUP.unpack_from(look, index * GROUP.size)
+        bios, flights = values[:_WAYS], values[_WAYS:]
+        for bio, began, device in zip(bios, flights[::2], flights[1::2], strict=True):
+            if bio and began:
+                yield began, device
 
 
 def changed(before: bytes, now: bytes, cpus: int) -> Iterator[tuple[int, Counters]]:

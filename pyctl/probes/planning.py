@@ -10,8 +10,8 @@ from pyctl.probes.frames import Device
 __all__ = ["MAX_REGIONS", "by_requests", "numbers", "plan", "region_sectors"]
 
 _MIB = 2048
-# So many without being asked to; at most so many of all devices together: 1 KiB of memory for each
-# and for each processor.
+# So many without being asked to; at most so many of all devices together: 1.25 KiB of memory for
+# each and for each processor.
 _REGIONS = 1024
 MAX_REGIONS = 65536
 _MAX_DEVICES = 64

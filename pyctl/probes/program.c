@@ -2,90 +2,26 @@
 /*
  * What happens to bios, by device and region; for Debian's bcc.
  *
- * Set before it: DEVICES, REGIONS, FLIGHTS, FAULTS (sizes of the maps), PLACES (cases of a
- * switch over device numbers), the offsets BIO_BDEV, BIO_OPF, BIO_STATUS, BIO_ITER, BIO_NEXT,
- * ITER_SECTOR, ITER_SIZE, BDEV_DEV and REQUEST_BIO; when the module is loaded, DM_REMAP; and when
- * there are drivers that take requests, BY_REQUESTS. The kernel's headers, which would
- * tell the offsets, take twenty times as long to compile as all of this. Sectors have 512 bytes.
- * layout.py has the same numbers and structures.
+ * Set before it: all of maps.c, PLACES (cases of a switch over device numbers), the offsets
+ * BIO_BDEV, BIO_OPF, BIO_STATUS, BIO_ITER, BIO_NEXT, ITER_SECTOR, ITER_SIZE, BDEV_DEV and
+ * REQUEST_BIO; when the module is loaded, DM_REMAP; and when there are drivers that take requests,
+ * BY_REQUESTS. The kernel's headers, which would tell the offsets, take twenty times as long to
+ * compile as all of this. Sectors have 512 bytes.
+ *
+ * All of it runs for each bio of the machine, so it is written for few instructions: tracepoints
+ * whose arguments have types (tracepoints.py), so that the kernel's structures are read by plain loads
+ * and not by helpers, and arrays, whose elements are found without a call.
  *
  * A bio is known by its address from block_bio_queue to block_bio_complete. Pieces of a split bio
- * complete with an address that never began; they are counted as unknown, while their whole is
- * counted when it ends. What a bio is about is noted when it begins: its iterator is used up later.
+ * complete with an address that never began, and nobody looks for them; their whole is counted when
+ * it ends. What a bio is about is noted when it begins: its iterator is used up later.
  */
 
 #define OP_MASK 0xff
-
-#define LATENCY_SLOTS 32
-#define DEPTH_SLOTS 16
 #define FIRST_SLOT_BITS 10
-#define ENDS 64
-#define LOSSES 8
+#define STALE_NS 600000000000ULL
 
-enum { READ_IO, WRITE_IO, OTHER_IO, KINDS };
-enum { ERROR, RETRY, INNER_ERROR, REMAP };
-enum { NO_ROOM, NO_ROOM_FOR_FAULTS, REPLACED, UNKNOWN };
-
-struct place {
-	u32 device;
-	u32 base;
-	u32 regions;
-	u32 shift;
-	u64 sectors;
-};
-
-struct flight {
-	u64 began;
-	u64 sector;
-	u32 sectors;
-	u32 region;
-	u8 kind;
-	u8 device;
-	u8 op;
-	u8 depth;
-	u8 gap;
-	u8 sequential;
-	u8 pad[2];
-};
-
-struct counters {
-	u64 ios[KINDS];
-	u64 sectors[KINDS];
-	u64 ns[KINDS];
-	u64 sequential[KINDS];
-	u64 latency[2 * LATENCY_SLOTS];
-	u64 gaps[LATENCY_SLOTS];
-	u64 depth[DEPTH_SLOTS];
-};
-
-/* "status" is 0 when the last failure of the region was made good. */
-struct last {
-	u64 arrival;
-	u64 sector;
-	u32 sectors;
-	u8 kind;
-	u8 status;
-	u8 pad[2];
-};
-
-struct fault {
-	u32 region;
-	u8 what;
-	u8 kind;
-	u8 code;
-	u8 pad;
-};
-
-BPF_HASH(flights, u64, struct flight, FLIGHTS);
-BPF_PERCPU_ARRAY(regions, struct counters, REGIONS);
-BPF_ARRAY(lasts, struct last, REGIONS);
-BPF_HASH(faults, struct fault, u64, FAULTS);
-BPF_ARRAY(ends, u64, DEVICES * 2 * ENDS);
-BPF_ARRAY(begun, u64, DEVICES);
-BPF_ARRAY(ended, u64, DEVICES);
-/* Written by the worker alone: bios that it has given up. */
-BPF_ARRAY(forgotten, u64, DEVICES);
-BPF_PERCPU_ARRAY(losses, u64, DEVICES * LOSSES);
+#define HASH(number, bits) ((number) * 0x9e3779b97f4a7c15ULL >> (64 - (bits)))
 
 static inline void lose(u32 device, u32 what)
 {
@@ -172,21 +108,21 @@ static inline bool is_retry(struct last *l, u8 kind, u64 sector, u32 sectors)
  * Does it go on where another one ended lately? Ends are kept by a hash of the sector, so that
  * several streams side by side are each seen.
  */
-static inline bool is_sequential(u32 device, u8 kind, u64 sector, u32 sectors)
+static inline bool is_sequential(u32 device, u32 kind, u64 sector, u64 sectors)
 {
-	u32 row = (device * 2 + kind) * ENDS;
-	u32 now = row + ((sector * 0x9e3779b97f4a7c15ULL) >> 58);
-	u32 next = row + (((sector + sectors) * 0x9e3779b97f4a7c15ULL) >> 58);
-	/* One more, so that 0 is none. */
-	u64 *end = ends.lookup(&now), *mine = ends.lookup(&next);
-	bool sequential = end && *end == sector + 1;
+	u32 key = device * 2 + kind;
+	u64 next = sector + sectors;
+	struct ends *e = ends.lookup(&key);
+	bool sequential;
 
-	if (mine)
-		*mine = sector + sectors + 1;
+	if (!e)
+		return false;
+	sequential = e->end[HASH(sector, ENDS_BITS)] == sector + 1;
+	e->end[HASH(next, ENDS_BITS)] = next + 1;
 	return sequential;
 }
 
-static inline void arrive(struct flight *f, u64 now)
+static inline void arrive(struct flight *f, u64 now, u64 since)
 {
 	struct last *l = lasts.lookup(&f->region);
 	u64 before;
@@ -196,140 +132,237 @@ static inline void arrive(struct flight *f, u64 now)
 	before = l->arrival;
 	l->arrival = now;
 	/* 255: it is the first one. */
-	f->gap = before ? slot_of(now > before ? now - before : 0) : 255;
+	f->gap = before > since ? slot_of(now > before ? now - before : 0) : 255;
 	if (is_retry(l, f->kind, f->sector, f->sectors))
 		note_fault(f->device, f->region, RETRY, f->kind, l->status);
 }
 
-static inline u8 depth_of(u32 device)
+static inline u8 depth_of(u32 device, u64 forgotten)
 {
-	u64 *in = begun.lookup(&device), *out = ended.lookup(&device);
-	u64 *never = forgotten.lookup(&device);
+	struct traffic *t = traffic.lookup(&device);
+	u64 depth;
 	u32 slot;
 
-	if (!in || !out || !never)
+	if (!t)
 		return 0;
-	__sync_fetch_and_add(in, 1);
-	slot = log2_of(*in > *out + *never ? *in - *out - *never : 1);
+	depth = __sync_fetch_and_add(&t->begun, 1) + 1 - t->ended - forgotten;
+	/* Those that end meanwhile may be more than those that it found. */
+	slot = (s64)depth > 1 ? log2_of(depth) : 0;
 	return slot < DEPTH_SLOTS ? slot : DEPTH_SLOTS - 1;
 }
 
-static inline void leave(u32 device)
+/* Has any I/O of the device failed? */
+static inline bool leave(u32 device)
 {
-	u64 *out = ended.lookup(&device);
+	struct traffic *t = traffic.lookup(&device);
 
-	if (out)
-		__sync_fetch_and_add(out, 1);
+	if (!t)
+		return false;
+	__sync_fetch_and_add(&t->ended, 1);
+	return t->failed;
 }
 
-#define PEEK(to, address) bpf_probe_read_kernel(&(to), sizeof(to), (void *)(address))
+/* A field of a structure of the kernel, whose type the verifier knows; of none at all, 0. */
+#define FIELD(type, address, offset) (*(type *)((void *)(address) + (offset)))
 
-static inline u32 device_of(u64 bio)
+static inline u32 device_of(void *bio)
 {
-	u64 bdev = 0;
-	u32 dev = 0;
-
-	PEEK(bdev, bio + BIO_BDEV);
-	if (bdev)
-		PEEK(dev, bdev + BDEV_DEV);
-	return dev;
+	return FIELD(u32, FIELD(void *, bio, BIO_BDEV), BDEV_DEV);
 }
 
-RAW_TRACEPOINT_PROBE(block_bio_queue)
+/*
+ * An address as a number. The verifier lets nobody reckon with pointers, but turning its bytes
+ * round, here twice, makes a number of one.
+ */
+static inline u64 number_of(void *address)
 {
-	struct flight f = {}, *old;
+	u64 number = __builtin_bswap64((u64)address);
+
+	asm volatile("" : "+r"(number));
+	return __builtin_bswap64(number);
+}
+
+static inline struct group *group_of(u64 bio)
+{
+	u32 key = HASH(bio, GROUP_BITS);
+
+	return flights.lookup(&key);
+}
+
+/* The way of a bio in its group; WAYS if it has none. */
+static inline u32 way_of(struct group *g, u64 bio)
+{
+	u32 way;
+
+#pragma unroll
+	for (way = 0; way < WAYS; way++)
+		if (g->bio[way] == bio)
+			break;
+	return way;
+}
+
+/* A way for a bio that begins; WAYS if all are taken. */
+static inline u32 take_way(struct group *g, u64 bio)
+{
+	u32 way;
+
+#pragma unroll
+	for (way = 0; way < WAYS; way++)
+		if (!g->bio[way] && !__sync_val_compare_and_swap(&g->bio[way], 0, bio))
+			break;
+	return way;
+}
+
+/* The way of a bio that began so long ago that it has ended unseen; WAYS if there is none. */
+static inline u32 take_stale_way(struct group *g, u64 bio, u64 now)
+{
+	u64 old, began;
+	u32 way;
+
+	for (way = 0; way < WAYS; way++) {
+		old = g->bio[way];
+		began = g->flight[way].began;
+		if (!began || now < began + STALE_NS)
+			continue;
+		if (__sync_val_compare_and_swap(&g->bio[way], old, bio) == old)
+			break;
+	}
+	return way;
+}
+
+/* The way that a bio has from now on; WAYS if there is no room. */
+static inline u32 board(struct group *g, u64 bio, u64 now)
+{
+	u32 way = way_of(g, bio);
+
+	if (way < WAYS) {
+		lose(g->flight[way].device, REPLACED);
+		leave(g->flight[way].device);
+		return way;
+	}
+	way = take_way(g, bio);
+	if (way < WAYS)
+		return way;
+	way = take_stale_way(g, bio, now);
+	if (way < WAYS)
+		leave(g->flight[way].device);
+	return way;
+}
+
+/* Whoever takes the way next must find it read. */
+static inline void give_back(struct group *g, u32 way)
+{
+	g->flight[way].began = 0;
+	__sync_lock_test_and_set(&g->bio[way], 0);
+}
+
+int bio_queue(u64 *ctx)
+{
+	void *bio = (void *)ctx[0];
 	struct place p = {};
-	u64 id = ctx->args[0];
-	u32 opf = 0, bytes = 0;
+	struct flight *f;
+	struct group *g;
+	struct told *t;
+	u64 id, now, sector;
+	u32 way, sectors;
+	u8 kind;
 
-	if (!place_of(device_of(id), &p))
+	if (!place_of(device_of(bio), &p))
 		return 0;
-	PEEK(opf, id + BIO_OPF);
-	PEEK(f.sector, id + BIO_ITER + ITER_SECTOR);
-	PEEK(bytes, id + BIO_ITER + ITER_SIZE);
-	f.op = opf & OP_MASK;
-	f.device = p.device;
-	f.sectors = bytes >> 9;
+	id = number_of(bio);
+	g = group_of(id);
+	t = told.lookup(&p.device);
+	if (!g || !t)
+		return 0;
+	now = bpf_ktime_get_ns();
+	way = board(g, id, now);
+	if (way >= WAYS) {
+		lose(p.device, NO_ROOM);
+		return 0;
+	}
+	f = &g->flight[way];
+	sector = FIELD(u64, bio, BIO_ITER + ITER_SECTOR);
+	sectors = FIELD(u32, bio, BIO_ITER + ITER_SIZE) >> 9;
 	/* An empty flush is a write of nothing, nowhere. */
-	f.kind = f.sectors ? kind_of(f.op) : OTHER_IO;
-	f.region = f.sectors ? region_of(&p, f.sector) : p.base + p.regions - 1;
-	if (f.kind != OTHER_IO)
-		f.sequential = is_sequential(f.device, f.kind, f.sector, f.sectors);
-	f.began = bpf_ktime_get_ns();
-	arrive(&f, f.began);
-
-	old = flights.lookup(&id);
-	if (old) {
-		lose(old->device, REPLACED);
-		leave(old->device);
-	}
-	f.depth = depth_of(f.device);
-	if (flights.update(&id, &f)) {
-		lose(f.device, NO_ROOM);
-		leave(f.device);
-	}
+	kind = sectors ? kind_of(FIELD(u32, bio, BIO_OPF) & OP_MASK) : OTHER_IO;
+	f->sector = sector;
+	f->sectors = sectors;
+	f->region = sectors ? region_of(&p, sector) : p.base + p.regions - 1;
+	f->kind = kind;
+	f->device = p.device;
+	f->sequential = kind != OTHER_IO && is_sequential(p.device, kind, sector, sectors);
+	f->depth = depth_of(p.device, t->forgotten);
+	arrive(f, now, t->since);
+	f->began = now;
 	return 0;
 }
 
-static inline void settle(struct flight *f, u8 status)
+static inline void fail(struct flight *f, u8 status)
+{
+	struct last *l = lasts.lookup(&f->region);
+	u32 device = f->device;
+	struct traffic *t = traffic.lookup(&device);
+
+	note_fault(f->device, f->region, ERROR, f->kind, status);
+	if (!l || !t)
+		return;
+	t->failed = 1;
+	l->sector = f->sector;
+	l->sectors = f->sectors;
+	l->kind = f->kind;
+	l->status = status;
+}
+
+static inline void make_good(struct flight *f)
 {
 	struct last *l = lasts.lookup(&f->region);
 
-	if (status) {
-		note_fault(f->device, f->region, ERROR, f->kind, status);
-		if (l) {
-			l->sector = f->sector;
-			l->sectors = f->sectors;
-			l->kind = f->kind;
-			l->status = status;
-		}
-	} else if (l && is_retry(l, f->kind, f->sector, f->sectors)) {
+	if (l && is_retry(l, f->kind, f->sector, f->sectors))
 		l->status = 0;
-	}
 }
 
-static inline void finish(u64 id, u8 status, u64 now)
+static inline void finish(struct group *g, u32 way, u8 status)
 {
-	struct flight *found = flights.lookup(&id), f;
+	struct flight *f = &g->flight[way];
+	u64 now = bpf_ktime_get_ns(), ns;
 	struct counters *c;
-	struct place p = {};
-	u64 ns;
-	u32 slot;
+	struct sums *sums;
+	bool failed;
 
-	if (!found) {
-		if (place_of(device_of(id), &p))
-			lose(p.device, UNKNOWN);
-		return;
+	ns = now > f->began ? now - f->began : 0;
+	failed = leave(f->device);
+	if (status)
+		fail(f, status);
+	else if (failed)
+		make_good(f);
+	c = regions.lookup(&f->region);
+	if (c && f->kind < KINDS) {
+		sums = &c->of[f->kind];
+		sums->ios++;
+		sums->sectors += f->sectors;
+		sums->ns += ns;
+		sums->sequential += f->sequential;
+		sums->latency[slot_of(ns)]++;
+		if (f->gap < LATENCY_SLOTS)
+			c->gaps[f->gap]++;
+		if (f->depth < DEPTH_SLOTS)
+			c->depth[f->depth]++;
 	}
-	f = *found;
-	flights.delete(&id);
-	leave(f.device);
-	ns = now > f.began ? now - f.began : 0;
-	settle(&f, status);
-
-	c = regions.lookup(&f.region);
-	if (!c || f.kind >= KINDS)
-		return;
-	c->ios[f.kind]++;
-	c->sectors[f.kind] += f.sectors;
-	c->ns[f.kind] += ns;
-	c->sequential[f.kind] += f.sequential;
-	slot = slot_of(ns);
-	if (f.kind < OTHER_IO && slot < LATENCY_SLOTS)
-		c->latency[f.kind * LATENCY_SLOTS + slot]++;
-	if (f.gap < LATENCY_SLOTS)
-		c->gaps[f.gap]++;
-	if (f.depth < DEPTH_SLOTS)
-		c->depth[f.depth]++;
+	give_back(g, way);
 }
 
-RAW_TRACEPOINT_PROBE(block_bio_complete)
+int bio_complete(u64 *ctx)
 {
-	u64 id = ctx->args[1];
-	u8 status = 0;
+	void *bio = (void *)ctx[1];
+	u64 id = number_of(bio);
+	struct group *g = group_of(id);
+	u32 way;
 
-	PEEK(status, id + BIO_STATUS);
-	finish(id, status, bpf_ktime_get_ns());
+	if (!g)
+		return 0;
+	way = way_of(g, id);
+	if (way < WAYS)
+		finish(g, way, FIELD(u8, bio, BIO_STATUS));
 	return 0;
 }
 
@@ -340,22 +373,27 @@ RAW_TRACEPOINT_PROBE(block_bio_complete)
  */
 #define MERGED 16
 
-RAW_TRACEPOINT_PROBE(block_rq_complete)
+int rq_complete(u64 *ctx)
 {
-	u64 request = ctx->args[0], now = bpf_ktime_get_ns(), bio = 0;
-	u32 bytes = ctx->args[2], length;
-	u8 status = ctx->args[1];
+	void *bio = FIELD(void *, ctx[0], REQUEST_BIO);
+	u32 bytes = ctx[2], length, way;
+	u64 id;
+	struct group *g;
 	int i;
 
-	PEEK(bio, request + REQUEST_BIO);
 	for (i = 0; i < MERGED && bio; i++) {
-		length = 0;
-		PEEK(length, bio + BIO_ITER + ITER_SIZE);
+		length = FIELD(u32, bio, BIO_ITER + ITER_SIZE);
 		if (length > bytes)
 			break;
 		bytes -= length;
-		finish(bio, status, now);
-		PEEK(bio, bio + BIO_NEXT);
+		id = number_of(bio);
+		g = group_of(id);
+		if (!g)
+			break;
+		way = way_of(g, id);
+		if (way < WAYS)
+			finish(g, way, ctx[1]);
+		bio = FIELD(void *, bio, BIO_NEXT);
 	}
 	return 0;
 }

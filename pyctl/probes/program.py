@@ -1,4 +1,4 @@
-"""program.c with the sizes, devices and offsets of this machine."""
+"""maps.c and program.c with the sizes, devices and offsets of this machine."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,11 +7,12 @@ from pathlib import Path
 from pyctl.probes.btf import Btf
 from pyctl.probes.frames import Device
 
-__all__ = ["bases", "offsets", "place_cases", "status_names", "text"]
+__all__ = ["GROUPS", "bases", "functions", "offsets", "place_cases", "status_names", "text"]
 
-SOURCE = Path(__file__).with_name("program.c")
-# Bios under way at the same time, of all devices; kinds of faults by region.
-_FLIGHTS = 16384
+SOURCES = tuple(Path(__file__).with_name(name) for name in ("maps.c", "program.c"))
+# Groups of bios under way at the same time, of all devices; kinds of faults by region.
+_GROUP_BITS = 14
+GROUPS = 1 << _GROUP_BITS
 _FAULTS = 16384
 _EVENTS = Path("/sys/kernel/tracing/events/dm_remap")
 _OFFSETS = {
@@ -83,7 +84,7 @@ def text(
     defines = {
         "DEVICES": len(devices),
         "REGIONS": bases(devices)[-1],
-        "FLIGHTS": _FLIGHTS,
+        "GROUP_BITS": _GROUP_BITS,
         "FAULTS": _FAULTS,
         "PLACES": place_cases(devices, numbers),
         **where,
@@ -93,7 +94,12 @@ def text(
     if with_module:
         defines["DM_REMAP"] = 1
     lines = [f"#define {name} {value}\n" for name, value in defines.items()]
-    return "".join(lines) + SOURCE.read_text(encoding="ascii")
+    return "".join([*lines, *(source.read_text(encoding="ascii") for source in SOURCES)])
+
+
+def functions(*, by_requests: bool) -> list[str]:
+    """Those of program.c that Tracepoints attaches: the ends before the beginnings."""
+    return ["bio_complete", *(["rq_complete"] if by_requests else []), "bio_queue"]
 
 
 def status_names(release: str) -> dict[int, str]:

@@ -45,8 +45,8 @@ class _NoBpfError(PyctlError):
 class Worker:
     """The process with the BPF programs (pyctl.probes.worker).
 
-    It begins to count before this is made, and has counted everything when finish() is back. Raises
-    PyctlError if it fails.
+    It begins to count before this is made, and has counted everything when finish() is back; with a
+    `share` below 1, all of so much of the time. Raises PyctlError if it fails.
     """
 
     def __init__(
@@ -55,13 +55,15 @@ class Worker:
         region_sectors: int,
         interval: float,
         command: Sequence[str] = (),
+        *,
+        share: float = 1.0,
     ) -> None:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
         words = [*command] or [sys.executable, "-m", "pyctl.probes.worker"]
         self._process, self._stdin, self._stdout = start(words, stderr=self._stderr)
         try:
-            request = {"paths": list(paths), "region_sectors": region_sectors}
-            self._send(json.dumps(request | {"interval": interval}))
+            request = {"paths": list(paths), "region_sectors": region_sectors, "interval": interval}
+            self._send(json.dumps(request | ({"share": share} if share < 1 else {})))
             self.header = self._header()
         except BaseException:
             self.close()
@@ -91,6 +93,8 @@ class Worker:
             for key, part in frame.parts.items():
                 last.part(*key).add(part)
             last.at, last.seconds = frame.at, last.seconds + frame.seconds
+            if last.looked is not None and frame.looked is not None:
+                last.looked += frame.looked
             last.in_flight = frame.in_flight
             last.losses = [_sum(*pair) for pair in zip(last.losses, frame.losses, strict=True)]
         return last
@@ -155,10 +159,16 @@ def _sum(one: dict[str, int], other: dict[str, int]) -> dict[str, int]:
 
 @contextmanager
 def opened(
-    paths: Sequence[str], region_sectors: int, interval: float, *, bpf: bool = True
+    paths: Sequence[str],
+    region_sectors: int,
+    interval: float,
+    *,
+    bpf: bool = True,
+    share: float = 1.0,
 ) -> Iterator[Source]:
     """Look at devices: by BPF, or by the kernel's counters where that is impossible or not wanted.
 
+    BPF looks for a `share` of the time, the counters always.
     Raises PyctlError: for devices that can't be looked at, and when the worker fails.
     """
     source: Source | None = None
@@ -166,7 +176,7 @@ def opened(
     devices = planning.plan(paths, region_sectors)
     if bpf:
         try:
-            source = Worker(paths, region_sectors, interval)
+            source = Worker(paths, region_sectors, interval, share=share)
         except _NoBpfError as error:
             why = error.message
     if source is None:

@@ -20,13 +20,14 @@ _OF_99 = 0.99
 
 @dataclass
 class Summary:
-    """Frames added up."""
+    """Frames added up; of their `seconds`, as many as `looked` says were looked at."""
 
     header: Header
     parts: dict[tuple[int, int], Part]
     losses: list[dict[str, int]]
     in_flight: list[int]
     seconds: float = 0.0
+    looked: float = 0.0
 
     @classmethod
     def of(cls, header: Header, frames: Iterable[Frame] = ()) -> "Summary":
@@ -40,6 +41,7 @@ class Summary:
     def add(self, frame: Frame) -> None:
         """Add another one."""
         self.seconds += frame.seconds
+        self.looked += frame.seconds if frame.looked is None else frame.looked
         self.in_flight = frame.in_flight
         for key, part in frame.parts.items():
             self.parts.setdefault(key, Part()).add(part)
@@ -88,6 +90,7 @@ def top_data(summary: Summary, rows: int) -> dict[str, Any]:
     """The same for programs; times in nanoseconds."""
     return {
         "seconds": round(summary.seconds, 6),
+        "looked": round(summary.looked, 6),
         "source": summary.header.source,
         "why": summary.header.why,
         "devices": [
@@ -188,7 +191,7 @@ def _failed(part: Part) -> int:
 
 def _cells(summary: Summary, part: Part, in_flight: int | None) -> list[object]:
     counters = part.counters
-    seconds = summary.seconds or 1.0
+    seconds = summary.looked or 1.0
     both = [read + write for read, write in zip(counters.read, counters.write, strict=True)]
     known = summary.header.source == "bpf"
     return [

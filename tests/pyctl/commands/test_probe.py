@@ -1,6 +1,7 @@
 import contextlib
 import itertools
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -31,10 +32,11 @@ def asked(monkeypatch):
     seen = {}
 
     @contextlib.contextmanager
-    def opened(paths, region_sectors, interval, *, bpf=True):
+    def opened(paths, region_sectors, interval, *, bpf=True, share=1.0):
         seen.update(paths=paths, region_sectors=region_sectors, interval=interval, bpf=bpf)
-        why = "" if bpf else "No reason."
-        yield Fake(HEADER if bpf else Header((DEVICE,), "counters", why, "6.12", 0, interval))
+        seen.update(share=share)
+        counters = Header((DEVICE,), "counters", "No reason.", "6.12", 0, interval)
+        yield Fake(replace(HEADER, share=share) if bpf else counters)
 
     monkeypatch.setattr(source, "opened", opened)
     return seen
@@ -42,7 +44,14 @@ def asked(monkeypatch):
 
 def test_top_is_lines_where_there_is_no_terminal(run, asked):
     result = run("probe", "top", "disk", "--count", 2, "--interval", 0.5, "--region-size", "16M")
-    assert asked == {"paths": ("disk",), "region_sectors": 32768, "interval": 0.5, "bpf": True}
+    assert asked == {
+        "paths": ("disk",),
+        "region_sectors": 32768,
+        "interval": 0.5,
+        "bpf": True,
+        "share": 1.0,
+    }
+    assert result.stderr == ""
     lines = result.stdout.splitlines()
     assert [line.split()[:3] for line in lines[::3]] == [["DEVICE", "REGION", "READS"]] * 2
     assert [line.split()[2] for line in lines[1::3]] == ["1", "2"]
@@ -63,6 +72,23 @@ def test_without_bpf_it_says_what_is_missing_and_why(run, asked):
     assert not asked["bpf"]
     assert "no regions, no distribution" in result.stderr
     assert "No reason." in result.stderr
+
+
+@pytest.mark.parametrize("verb", ["top", "hist", "record"])
+def test_a_share_of_the_time_is_said(run, asked, tmp_path, verb):
+    words = [tmp_path / "file"] if verb == "record" else []
+    ends = ["--count", 1] if verb == "top" else ["--seconds", 0.1]
+    result = run("probe", verb, *words, "disk", *ends, "--share", 5)
+    assert asked["share"] == 0.05
+    assert "It looks for 5 % of the time" in result.stderr
+    if verb == "record":
+        assert "It looks for 5 % of the time" in run("probe", "replay", *words).stderr
+
+
+@pytest.mark.parametrize("share", [0, 101])
+def test_what_is_no_share(run, share):
+    result = run("probe", "top", "disk", "--share", share)
+    assert result.exit_code == ExitCode.USAGE
 
 
 def test_hist(run, asked):

@@ -31,6 +31,7 @@ frames = st.builds(
     st.dictionaries(st.tuples(st.just(0), st.integers(0, 64)), parts, max_size=3),
     st.just([3]),
     st.sampled_from([[{}], [{"no_room": 2}]]),
+    st.one_of(st.none(), st.integers(0, 100).map(float)),
 )
 
 

@@ -1,11 +1,12 @@
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pyctl.errors import PyctlError
-from pyctl.probes.frames import End, parse
+from pyctl.probes.frames import End, Frame, parse
 from tests.pyctl.probes.made import HEADER, frames
 
 
@@ -19,6 +20,13 @@ def test_a_frame_comes_back(frame):
 def test_header_and_end_come_back():
     assert parse(HEADER.line()) == HEADER
     assert parse(End("stopped").line()) == End("stopped")
+
+
+def test_a_share_comes_back_and_what_has_none_is_as_it_ever_was():
+    some = replace(HEADER, share=0.05)
+    assert parse(some.line()) == some
+    assert "share" not in json.loads(HEADER.line())
+    assert "looked" not in json.loads(Frame(1.0, 1.0).line())
 
 
 def test_another_version_is_refused():

@@ -10,7 +10,7 @@ from pyctl.probes.frames import Device
 
 ONE = Device("one", "252:0", 1 << 20, 1 << 14, 64)
 TWO = Device("two", "253:7", 100_000, 2048, 49)
-SOURCE = program.SOURCE.read_text()
+SOURCE = "".join(source.read_text() for source in program.SOURCES)
 
 
 def defined(name):
@@ -18,6 +18,9 @@ def defined(name):
 
 
 def test_both_sides_have_the_same_sizes():
+    assert defined("WAYS") == layout._WAYS
+    assert program.GROUPS * defined("WAYS") == 65536
+    assert f"#define STALE_NS {layout.STALE_NS}ULL\n" in SOURCE
     assert defined("LATENCY_SLOTS") == layout.LATENCY_SLOTS
     assert defined("DEPTH_SLOTS") == layout.DEPTH_SLOTS
     assert defined("LOSSES") == layout.LOSSES
@@ -33,11 +36,43 @@ def test_both_sides_have_the_same_numbers():
     assert words("READ_IO")[:3] == [f"{kind.upper()}_IO" for kind in layout.KINDS]
 
 
+# The fields of a structure of maps.c: names, C types and lengths, in their order.
+def fields(name):
+    body = re.search(rf"^struct {name} {{\n(.*?)^}};", SOURCE, re.DOTALL | re.MULTILINE)[1]
+    found = re.findall(r"^\t(struct \w+|\w+) (\w+)(?:\[(.*)\])?;$", body, re.MULTILINE)
+    known = {"": 1, "KINDS": 3, "LATENCY_SLOTS": 32, "DEPTH_SLOTS": 16}
+    known |= {"WAYS": 4, "3": 3}
+    assert found
+    return [(kind, field, known[length]) for kind, field, length in found]
+
+
 def test_both_sides_have_the_same_counters():
-    body = re.search(r"^struct counters {\n(.*?)^};", SOURCE, re.DOTALL | re.MULTILINE)[1]
-    lengths = re.findall(r"u64 \w+\[(.*)\];", body)
-    known = {"KINDS": 3, "LATENCY_SLOTS": 32, "DEPTH_SLOTS": 16, "2 * LATENCY_SLOTS": 64}
-    assert sum(known[length] for length in lengths) * 8 == layout.COUNTERS.size
+    *sums, (_, _, slots) = fields("sums")
+    assert [field for _, field, _ in sums] == ["ios", "sectors", "ns", "sequential"]
+    (_, first, kinds), *rest = fields("counters")
+    assert (first, kinds) == ("of", len(layout.KINDS))
+    assert [field for _, field, _ in rest] == ["gaps", "depth"]
+    values = kinds * (len(sums) + slots) + sum(length for _, _, length in rest)
+    assert values * 8 == layout.COUNTERS.size
+
+
+def test_both_sides_have_the_same_flights():
+    sizes = {"u64": 8, "u32": 4, "u8": 1}
+    ends = {}
+    at = 0
+    for kind, field, length in fields("flight"):
+        ends[field] = at
+        at += sizes[kind] * length
+    assert [(kind, length) for kind, _, length in fields("group")] == [
+        ("u64", 4),
+        ("struct flight", 4),
+    ]
+    assert layout.GROUP.size == 4 * (8 + at)
+    values = layout.GROUP.unpack(bytes(32) + b"".join(bytes([way + 1]) * at for way in range(4)))
+    assert values[5::2] == (1, 2, 3, 4)
+    marked = bytearray(layout.GROUP.size)
+    marked[32 + ends["began"]], marked[32 + ends["device"]] = 7, 9
+    assert layout.GROUP.unpack(bytes(marked))[4:6] == (7, 9)
 
 
 def test_regions_follow_each_other_each_device_with_one_more():

@@ -1,3 +1,4 @@
+import json
 import sys
 
 import pytest
@@ -63,6 +64,17 @@ def test_a_worker_that_ends_suddenly():
     running.close()
 
 
+@pytest.mark.parametrize("share", [1.0, 0.05])
+def test_what_the_worker_is_asked_for(share):
+    echo = "import sys\nsys.stderr.write(sys.stdin.readline())\nsys.exit(1)"
+    with pytest.raises(PyctlError) as caught:
+        Worker(["disk"], 8, 1.0, [sys.executable, "-c", echo], share=share)
+    request = json.loads(str(caught.value).partition("It said: ")[2])
+    whole = {"paths": ["disk"], "region_sectors": 8, "interval": 1.0}
+    # What is the same as ever is not said.
+    assert request == (whole if share == 1 else whole | {"share": share})
+
+
 def test_an_abandoned_worker_ends():
     """Even one that still has much to say."""
     running = worker(says(HEADER.line(), then="while True: print('x' * 9999)"))
@@ -74,7 +86,7 @@ def test_without_bpf_there_are_the_kernels_counters(monkeypatch):
     monkeypatch.setattr(source.planning, "plan", lambda *_: (DEVICE,))
     monkeypatch.setattr(KernelCounters, "_look", lambda *_: ([0] * 17, {}))
 
-    def no_worker(*_):
+    def no_worker(*_, **__):
         return worker(says('{"unavailable": "No headers."}'))
 
     monkeypatch.setattr(source, "Worker", no_worker)

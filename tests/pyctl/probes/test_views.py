@@ -57,6 +57,15 @@ def test_the_figures_of_a_line():
     ]
 
 
+def test_a_rate_is_that_of_the_time_that_was_looked_at():
+    some, all_ = frame(2.0, r1=reads(4, sectors=64)), frame(2.0)
+    some.looked = 0.5
+    summary = Summary.of(HEADER, [some, some])
+    assert (summary.seconds, summary.looked) == (4.0, 1.0)
+    assert views.top_rows(summary, 0).rows[0][4] == 256
+    assert views.top_data(Summary.of(HEADER, [some, all_]), 0)["looked"] == 2.5
+
+
 def test_data_for_programs_names_what_went_wrong():
     part = errors(2, 7)
     part.faults |= {(What.RETRY, 0, 99): 1, (What.INNER_ERROR, 1, 5): 3, (What.REMAP, 2, 2): 1}
