@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pyctl.app import App, command
-from pyctl.errors import UsageError
+from pyctl.moments import duration
 from pyctl.output import Pairs, Rows, when
 
 if TYPE_CHECKING:
@@ -81,7 +81,12 @@ def mute(app: App, pattern: str, length: str, why: str, path: Path) -> None:
 
     PATTERN is one as in a shell: 'hot/*', '*/srv'.
     """
-    _show(app, _daemon(path).post("/v1/mutes", pattern=pattern, seconds=_seconds(length), why=why))
+    _show(
+        app,
+        _daemon(path).post(
+            "/v1/mutes", pattern=pattern, seconds=duration("--for", length), why=why
+        ),
+    )
 
 
 @command("unmute")
@@ -115,15 +120,6 @@ def _show(app: App, one: dict[str, Any]) -> None:
     times = ("first", "last", "until")
     shown = {key: when(int(value)) if key in times else value for key, value in one.items()}
     app.emit(one, Pairs(shown))
-
-
-def _seconds(text: str) -> int:
-    from pyctl.daemon.policy.durations import parse_duration
-
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise UsageError(f"--for: {error}.", hint="Write 90s, 30m, 8h or 7d.") from error
 
 
 for _each in (list_alerts, ack, resolve, mute, unmute, mutes):

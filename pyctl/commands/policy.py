@@ -12,6 +12,7 @@ import click
 
 from pyctl.app import App, command
 from pyctl.errors import NotFoundError, PyctlError, UsageError
+from pyctl.moments import duration, moment
 from pyctl.output import Rows, counted
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def test(
     found = load_policy(file)
     _known_rule(rule, [one.name for one in found.rules])
     events = read_history(history)
-    done = replay(found, events, _seconds(every), _moment(until))
+    done = replay(found, events, duration("--every", every), moment(until) if until else None)
     missing = gaps(events)
     decisions = [one for one in done.decisions if rule in (None, one.rule)]
     counts = {name: dict(one) for name, one in done.counts.items() if rule in (None, name)}
@@ -131,7 +132,7 @@ def test(
 @click.argument("file", type=_FILE)
 @_HISTORY
 @_EVERY
-@click.option("--at", "moment", metavar="TIME", help="When; default: after the last event.")
+@click.option("--at", metavar="TIME", help="When; default: after the last event.")
 @click.option("--rule", help="Tell of this rule only.")
 @click.option("--device", help="Tell of this device only.")
 def explain(
@@ -139,7 +140,7 @@ def explain(
     file: Path,
     history: Path,
     every: str,
-    moment: str | None,
+    at: str | None,
     rule: str | None,
     device: str | None,
 ) -> None:
@@ -151,7 +152,8 @@ def explain(
     _known_rule(rule, [one.name for one in found.rules])
     # the last answer about each device
     last: dict[tuple[str, str], Decision] = {}
-    for _, decisions in rounds(found, read_history(history), _seconds(every), _moment(moment)):
+    pace, end = duration("--every", every), moment(at) if at else None
+    for _, decisions in rounds(found, read_history(history), pace, end):
         last |= {(one.rule, one.device): one for one in decisions}
     wanted = [
         one for one in last.values() if rule in (None, one.rule) and device in (None, one.device)
@@ -167,28 +169,6 @@ def explain(
 def _known_rule(rule: str | None, names: list[str]) -> None:
     if rule is not None and rule not in names:
         raise UsageError(f"There is no rule {rule}.", hint=f"One of: {', '.join(names)}.")
-
-
-def _seconds(text: str) -> int:
-    from pyctl.daemon.policy.durations import parse_duration
-
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise UsageError(f"--every: {error}.", hint="Write 90s, 10m or 1h.") from error
-
-
-def _moment(text: str | None) -> float | None:
-    from pyctl.daemon.events import parse_time
-
-    if text is None:
-        return None
-    try:
-        return float(str(parse_time(text)))
-    except ValueError as error:
-        raise UsageError(
-            f"{text!r} is no time: {error}.", hint="Write 2026-11-21T10:00:00Z."
-        ) from error
 
 
 def _told(decisions: "list[Decision]", *, why: bool) -> Rows | str:

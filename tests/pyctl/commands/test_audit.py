@@ -147,3 +147,15 @@ def test_no_log_and_no_time(run, log, tmp_path):
     missing = run("audit", "verify", "--log", tmp_path / "none")
     assert missing.exit_code == ExitCode.NOT_FOUND
     assert run("audit", "report", "--log", log, "--since", "now").exit_code == ExitCode.USAGE
+
+
+def test_a_record_whose_time_was_changed_is_reported(run, log):
+    """It was an error of usage: 'None' is no time."""
+    file = log / "audit.jsonl"
+    file.write_bytes(file.read_bytes().replace(b"2026-11-21T10:00:01.5Z", b"once upon a time"))
+    result = run("audit", "report", "--log", log, "--since", "2026-11-21T10:00:02Z", "--json")
+    assert result.exit_code == ExitCode.FAILED
+    assert [one["time"] for one in result.data["records"]] == [
+        "once upon a time",
+        "2026-11-21T10:00:02.5Z",
+    ]
