@@ -153,14 +153,22 @@ def test_what_is_no_device(run, tmp_path):
     assert run("probe", "top", tmp_path / "none").exit_code == ExitCode.NOT_FOUND
 
 
-def test_no_other_command_pays_for_probes():
-    """Neither bcc nor what belongs to probes is imported for them."""
+@pytest.mark.parametrize(
+    ("module", "dear"),
+    [
+        ("pyctl.cli", ("bcc", "pyctl.probes")),
+        ("pyctl.daemon.serving", ("bcc", "pyctl.probes.program", "numpy", "lightgbm")),
+    ],
+)
+def test_nobody_else_pays_for_probes_and_predictions(module, dear):
+    """What takes long to import, or much memory, is in processes of its own."""
     import subprocess
     import sys
 
     program = (
-        "import sys, pyctl.cli, pyctl.daemon.main;"
-        "print([name for name in sys.modules if name == 'bcc' or name.startswith('pyctl.probes')])"
+        f"import sys, {module};"
+        f"dear = tuple(one + '.' for one in {dear});"
+        "print([name for name in sys.modules if f'{name}.'.startswith(dear)])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout == "[]\n", done.stderr
