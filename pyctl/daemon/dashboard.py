@@ -67,8 +67,8 @@ def _variables() -> list[dict[str, Any]]:
 
 
 def _rows() -> list[_Row]:
-    device = tuple(one for one in METRICS if one.labels == ("device", "set"))
     spare = tuple(one for one in METRICS if "spare" in one.labels)
+    device = tuple(one for one in METRICS if "device" in one.labels and one not in spare)
     daemon = tuple(one for one in METRICS if one not in (*device, *spare))
     return [_Row("Devices", device), _Row("Spares", spare), _Row("The daemon", daemon)]
 
@@ -124,7 +124,8 @@ def _expression(meter: Meter) -> str:
     if meter.type == "counter":
         return f"increase({series}[1h])"
     if meter.type == "histogram":
-        return f"histogram_quantile(0.95, sum by (le) (rate({meter.name}_bucket{chosen}[15m])))"
+        by = ", ".join(["le", *_shown(meter)])
+        return f"histogram_quantile(0.95, sum by ({by}) (rate({meter.name}_bucket{chosen}[15m])))"
     if meter.name.endswith("_timestamp_seconds"):
         return f"{series} - time()"
     return series
@@ -142,9 +143,12 @@ def _range(meter: Meter) -> dict[str, Any]:
     return {} if meter.name.endswith("_seconds") else {"min": 0}
 
 
+def _shown(meter: Meter) -> list[str]:
+    return [one for one in meter.labels if one not in ("set", "uuid", "policy_sha256")]
+
+
 def _legend(meter: Meter) -> str:
-    shown = [one for one in meter.labels if one not in ("set", "uuid", "policy_sha256")]
-    return " ".join(f"{{{{{one}}}}}" for one in shown) or "{{instance}}"
+    return " ".join(f"{{{{{one}}}}}" for one in _shown(meter)) or "{{instance}}"
 
 
 if __name__ == "__main__":

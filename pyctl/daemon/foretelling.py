@@ -12,6 +12,7 @@ from statistics import median
 
 from pyctl.control import Control
 from pyctl.daemon.events import Event, Foretold, Kind
+from pyctl.daemon.iotimes import IoTimes
 from pyctl.daemon.latencies import observations
 from pyctl.daemon.probing import Probing
 from pyctl.daemon.threads import in_thread
@@ -44,7 +45,10 @@ class _Known:
 
 
 class Foretelling:
-    """As Sense: a look at the marks of each device every `every` seconds, and what probes tell."""
+    """As Sense: a look at the marks of each device every `every` seconds, and what probes tell.
+
+    What they tell is added to `times`, too.
+    """
 
     def __init__(
         self,
@@ -53,7 +57,9 @@ class Foretelling:
         clock: Callable[[], float],
         every: float,
         probing: Probing | None = None,
+        times: IoTimes | None = None,
     ) -> None:
+        self.times = times
         self.open_device = open_device
         self.log = log
         self.clock = clock
@@ -108,6 +114,8 @@ class Foretelling:
         return from_marks(self.open_device(name))
 
     async def _hear(self, header: Header, frame: Frame) -> None:
+        if self.times:
+            self.times.add(header, frame)
         for index, device in enumerate(header.devices):
             known = self._known.setdefault(device.name, _Known())
             # other regions have another past

@@ -15,12 +15,18 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from pyctl import __version__
 from pyctl.daemon.actions import FINAL
 from pyctl.daemon.events import Action, Kind
+from pyctl.daemon.iotimes import IoTimes
 from pyctl.daemon.snapshot import Snapshot, SpareSnapshot
 
 if TYPE_CHECKING:
@@ -170,6 +176,12 @@ _OF_SPARE: tuple[tuple[Meter, Callable[[SpareSnapshot], float]], ...] = (
         lambda one: one.draining,
     ),
 )
+_IO = Meter(
+    "dm_remap_io_seconds",
+    "histogram",
+    "How long reads and writes took; only where the daemon has probes",
+    (*DEVICE, "operation"),
+)
 _INFO = Meter(
     "dm_remap_daemon_info",
     "gauge",
@@ -229,6 +241,7 @@ _LOOK = Meter(
 METRICS = (
     *(meter for meter, _ in _OF_DEVICE),
     *(meter for meter, _ in _OF_SPARE),
+    _IO,
     *(_INFO, _TROUBLE, _EVENTS, _HEARING, _HEARD, _MISSED),
     *(_RUNNING, _ACTIONS, _ALERTS, _WAITING, _LOOK),
 )
@@ -247,6 +260,7 @@ class Metrics:
             buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30),
             registry=self.registry,
         )
+        self.io = IoTimes()
         self.events: dict[str, int] = {kind.value: 0 for kind in Kind}
         # a counter that is there from the beginning: Prometheus counts from what it saw first
         self.actions: dict[tuple[str, str], int] = {
@@ -272,6 +286,9 @@ class Metrics:
             yield _family(meter, _devices(devices, value))
         for spare_meter, of_spare in _OF_SPARE:
             yield _family(spare_meter, _spares(devices, of_spare))
+        io = HistogramMetricFamily(_IO.name, _IO.about, labels=_IO.labels)
+        self.io.fill(io, {name: one.set for name, one in devices.items()})
+        yield io
         for own, rows in self._own(self._daemon):
             yield _family(own, rows)
 

@@ -109,7 +109,7 @@ def converted(
                 ]
                 data = Sum(points, _TOTAL, is_monotonic=True)
             case "histogram":
-                data = Histogram([_histogram(one, span)], _TOTAL)
+                data = Histogram(list(_histograms(one, span)), _TOTAL)
             case _:
                 data = Gauge(
                     [
@@ -122,22 +122,28 @@ def converted(
             yield Metric(one.name, one.documentation, unit, data)
 
 
-# One without labels. Buckets of Prometheus count all below, those of OpenTelemetry each its own.
-def _histogram(family: Family, span: tuple[int, int]) -> HistogramDataPoint:
-    below = {float(one.labels["le"]): one.value for one in _named(family, "_bucket")}
-    bounds = sorted(below)
-    counts = [below[bound] for bound in bounds]
-    own = [int(count - before) for before, count in zip([0, *counts], counts, strict=False)]
-    return HistogramDataPoint(
-        {},
-        *span,
-        count=int(counts[-1]),
-        sum=next(one.value for one in _named(family, "_sum")),
-        bucket_counts=own,
-        explicit_bounds=[bound for bound in bounds if math.isfinite(bound)],
-        min=math.inf,
-        max=-math.inf,
-    )
+# Buckets of Prometheus count all below, those of OpenTelemetry each its own.
+def _histograms(family: Family, span: tuple[int, int]) -> Iterator[HistogramDataPoint]:
+    below: dict[frozenset[tuple[str, str]], dict[float, float]] = {}
+    for one in _named(family, "_bucket"):
+        labels = {name: value for name, value in one.labels.items() if name != "le"}
+        below.setdefault(frozenset(labels.items()), {})[float(one.labels["le"])] = one.value
+    sums = {frozenset(one.labels.items()): one.value for one in _named(family, "_sum")}
+    for who, found in below.items():
+        bounds = sorted(found)
+        counts = [found[bound] for bound in bounds]
+        yield HistogramDataPoint(
+            dict(who),
+            *span,
+            count=int(counts[-1]),
+            sum=sums[who],
+            bucket_counts=[
+                int(count - before) for before, count in zip([0, *counts], counts, strict=False)
+            ],
+            explicit_bounds=[bound for bound in bounds if math.isfinite(bound)],
+            min=math.inf,
+            max=-math.inf,
+        )
 
 
 def _named(family: Family, end: str) -> list[Sample]:

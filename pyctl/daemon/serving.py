@@ -67,7 +67,7 @@ async def serve(
             poll=pace,
             read_every=loaded.settings.read_every,
             hearing=hear(log.warning, clock, again=pace) if hear else None,
-            senses=_senses(loaded.settings, core.store, open_device, clock),
+            senses=_senses(loaded.settings, core.store, open_device, clock, metrics),
         )
         source.restore(core.store.seen())
         notify = sdnotify.SystemdNotifier().notify
@@ -102,13 +102,19 @@ async def serve(
 
 
 def _senses(
-    wanted: Settings, store: Store, open_device: Open, clock: Callable[[], float]
+    wanted: Settings,
+    store: Store,
+    open_device: Open,
+    clock: Callable[[], float],
+    metrics: Metrics,
 ) -> list[Sense]:
     foretell, probing = wanted.foretell, None
     if foretell.probes:
         sectors = (foretell.probes.region_mib or 0) * _MIB_SECTORS
         probing = Probing(log.warning, foretell.every, sectors)
-    found: list[Sense] = [Foretelling(open_device, log.warning, clock, foretell.every, probing)]
+    found: list[Sense] = [
+        Foretelling(open_device, log.warning, clock, foretell.every, probing, metrics.io)
+    ]
     if wanted.disks:
         history = DiskHistory(store)
         found.append(Disks(open_device, history, log.warning, clock, wanted.disks.every))

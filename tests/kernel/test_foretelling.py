@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -50,6 +51,13 @@ class Foreteller(Daemon):
         text, times = re.subn(rule, r"\1 20s", text, count=1, flags=re.DOTALL)
         assert times == 1
         (folder / "policy.yaml").write_text(text)
+
+    def metrics(self) -> str:
+        """What Prometheus gets."""
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.connect(str(self.folder / "api.sock"))
+            asking.sendall(b"GET /metrics HTTP/1.0\r\nHost: local\r\n\r\n")
+            return asking.makefile().read()
 
     def moved(self) -> list[dict[str, Any]]:
         """What the audit log has of relocations that were done."""
@@ -154,6 +162,8 @@ def test_a_region_that_gets_slow_is_moved_before_it_dies(tmp_path: Path) -> None
         with application.working(), daemon.running(dm):
             wait_until(lambda: "own past now" in daemon.log(), "its past is known", _LOADING)
             assert "no probes" not in daemon.log()
+            reads = rf'^dm_remap_io_seconds_count{{device="{dm.name}",operation="read",.*}} [1-9]'
+            assert re.search(reads, daemon.metrics(), re.MULTILINE)
             slow = range(_FAILING, _FAILING + REGION, weak.PIECE)
             weak.spoil(slow=slow, read_ms=_SLOW_MS)
             region = set(range(_FAILING, _FAILING + REGION))

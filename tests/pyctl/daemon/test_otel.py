@@ -126,7 +126,7 @@ def test_what_prometheus_gets_the_collector_gets(exporting, collector):
     assert collector.last()["process_resident_memory_bytes"].unit == "By"
     # all of the table that a healthy device has
     absent = {"dm_remap_spares_full_timestamp_seconds", "dm_remap_daemon_messages_waiting"}
-    absent.add("dm_remap_daemon_alerts")
+    absent |= {"dm_remap_daemon_alerts", "dm_remap_io_seconds"}
     wanted = {one.name.removesuffix("_total") for one in METRICS} - absent
     assert wanted <= set(collector.last())
     assert collector.headers[-1]["Authorization"] == "Bearer secret"
@@ -171,6 +171,19 @@ def test_each_kind_of_metric():
     assert (look.count, look.sum) == (4, 11.7)
     assert (look.explicit_bounds, look.bucket_counts) == ([1, 2], [2, 1, 1])
     assert found["look_seconds"].unit == "s"
+
+
+def test_each_series_of_a_histogram():
+    registry = CollectorRegistry()
+    took = Histogram("io_seconds", "How long.", ["of"], buckets=(1, 2), registry=registry)
+    took.labels("a").observe(0.5)
+    for one in (1.5, 3):
+        took.labels("b").observe(one)
+    (found,) = (one for one in converted(registry.collect(), 1, 2) if one.name == "io_seconds")
+    assert {
+        one.attributes["of"]: (one.count, one.sum, one.bucket_counts)
+        for one in found.data.data_points
+    } == {"a": (1, 0.5, [1, 0, 0]), "b": (2, 4.5, [0, 1, 1])}
 
 
 def test_what_has_no_values_is_left_out():
