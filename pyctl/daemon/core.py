@@ -142,6 +142,14 @@ class Core:
         self.policy = policy
         self.state = replace(state, devices=MappingProxyType(devices))
 
+    def reading(self, device: str, name: str) -> float | None:
+        """What was read of a device, if it is known and not older than the policy allows."""
+        known = self.state.devices.get(device)
+        gauge = known.gauges.get(name) if known else None
+        if gauge is None or self.clock() - gauge.time > self.policy.stale_after:
+            return None
+        return gauge.value
+
     # What is about all devices is no event of any.
     def _tell(self, kind: Kind, intent: Intent, text: str = "") -> None:
         if intent.device != FLEET:

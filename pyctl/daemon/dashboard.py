@@ -132,9 +132,13 @@ def _expression(meter: Meter) -> str:
 
 
 def _unit(meter: Meter) -> str:
-    if meter.name.endswith("_seconds"):
-        return "s"
-    return "bytes" if meter.name.endswith("_bytes") else "short"
+    ends = {
+        "_seconds": "s",
+        "_bytes": "bytes",
+        "_celsius": "celsius",
+        "_probability": "percentunit",
+    }
+    return next((unit for end, unit in ends.items() if meter.name.endswith(end)), "short")
 
 
 def _range(meter: Meter) -> dict[str, Any]:

@@ -148,6 +148,27 @@ _OF_DEVICE: tuple[tuple[Meter, Callable[[Snapshot], float | None]], ...] = (
         lambda one: one.full_at,
     ),
 )
+# What disks say of themselves, by the name that readings have for it.
+_OF_DISKS = (
+    (
+        Meter(
+            "dm_remap_temperature_celsius",
+            "gauge",
+            "Temperature of the hottest disk of the set; absent if none has told lately",
+            DEVICE,
+        ),
+        "temperature",
+    ),
+    (
+        Meter(
+            "dm_remap_failure_probability",
+            "gauge",
+            "How likely a disk of main fails within 7 days, 0 to 1; absent if that is not known",
+            DEVICE,
+        ),
+        "prediction",
+    ),
+)
 _OF_SPARE: tuple[tuple[Meter, Callable[[SpareSnapshot], float]], ...] = (
     (
         Meter(
@@ -240,6 +261,7 @@ _LOOK = Meter(
 )
 METRICS = (
     *(meter for meter, _ in _OF_DEVICE),
+    *(meter for meter, _ in _OF_DISKS),
     *(meter for meter, _ in _OF_SPARE),
     _IO,
     *(_INFO, _TROUBLE, _EVENTS, _HEARING, _HEARD, _MISSED),
@@ -284,6 +306,8 @@ class Metrics:
         devices = self._daemon.source.devices()
         for meter, value in _OF_DEVICE:
             yield _family(meter, _devices(devices, value))
+        for disk_meter, name in _OF_DISKS:
+            yield _family(disk_meter, _readings(self._daemon, devices, name))
         for spare_meter, of_spare in _OF_SPARE:
             yield _family(spare_meter, _spares(devices, of_spare))
         io = HistogramMetricFamily(_IO.name, _IO.about, labels=_IO.labels)
@@ -312,6 +336,13 @@ def _devices(devices: Mapping[str, Snapshot], value: Callable[[Snapshot], float 
         number = value(one)
         if number is not None:
             yield (name, one.set), float(number)
+
+
+def _readings(daemon: "Daemon", devices: Mapping[str, Snapshot], what: str) -> Rows:
+    for name, one in devices.items():
+        number = daemon.core.reading(name, what)
+        if number is not None:
+            yield (name, one.set), number
 
 
 def _spares(devices: Mapping[str, Snapshot], value: Callable[[SpareSnapshot], float]) -> Rows:

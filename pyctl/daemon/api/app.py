@@ -96,12 +96,13 @@ def _look(app: FastAPI) -> None:
     async def devices(service: Served, _: Viewer) -> list[DeviceView]:
         """All devices that were ever seen, as they were looked at last."""
         found = service.daemon.source.devices()
-        return [DeviceView.of(name, one) for name, one in found.items()]
+        reading = service.daemon.core.reading
+        return [DeviceView.of(name, one, reading) for name, one in found.items()]
 
     @app.get("/v1/devices/{name}", tags=["devices"], responses=MISSING)
     async def device(service: Served, _: Viewer, name: str) -> DeviceView:
         """One device."""
-        return DeviceView.of(name, snapshot(service, name))
+        return DeviceView.of(name, snapshot(service, name), service.daemon.core.reading)
 
     @app.get(
         "/v1/devices/{name}/map",

@@ -1,5 +1,6 @@
 """What the interface takes and gives. Times are seconds since 1970, UTC; blocks are of the set."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -86,7 +87,9 @@ class SpareView(_Given):
 class DeviceView(_Given):
     """A device as it was looked at last; `up` says whether it is there now.
 
-    `full_at` is when the spares will be full, null if that is not in sight.
+    `full_at` is when the spares will be full, null if that is not in sight. `temperature` is that
+    of the hottest disk, in degrees Celsius, and `prediction` how likely a disk of main fails within
+    7 days, 0 to 1; null if no disk has told lately.
     """
 
     name: str
@@ -108,14 +111,26 @@ class DeviceView(_Given):
     space: str
     copy_phase: str
     full_at: float | None
+    temperature: float | None
+    prediction: float | None
     spares: tuple[SpareView, ...]
 
     @classmethod
-    def of(cls, name: str, one: Snapshot) -> "DeviceView":
-        """Of a snapshot."""
+    def of(
+        cls, name: str, one: Snapshot, reading: Callable[[str, str], float | None]
+    ) -> "DeviceView":
+        """Of a snapshot, and of what Core.reading() knows."""
         plain = one.model_dump(exclude={"present", "stopped", "commands", "spares"})
         spares = tuple(SpareView.of(spare) for spare in one.spares)
-        return cls(name=name, up=one.present, fill=one.fill, spares=spares, **plain)
+        return cls(
+            name=name,
+            up=one.present,
+            fill=one.fill,
+            temperature=reading(name, "temperature"),
+            prediction=reading(name, "prediction"),
+            spares=spares,
+            **plain,
+        )
 
 
 class CellView(_Given):

@@ -69,6 +69,10 @@ export function showSet(one) {
     ["Lost", counted(one.lost, "block")],
     ["Looked at", time(one.time)],
   ];
+  if (one.temperature !== null) facts.push(["Hottest disk", `${Math.round(one.temperature)} °C`]);
+  if (one.prediction !== null) {
+    facts.push(["May fail within 7 days", percent(100 * one.prediction)]);
+  }
   fill(
     byId("facts"),
     ...facts.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))),

@@ -23,6 +23,8 @@ from schemathesis.specs.openapi.checks import ignored_auth
 from pyctl.cli import cli
 from pyctl.daemon.audit import verify
 from pyctl.daemon.client import Client
+from pyctl.daemon.events import Event, Kind, Reading
+from pyctl.daemon.store import Store
 from pyctl.errors import (
     NotFoundError,
     PermissionDeniedError,
@@ -117,6 +119,21 @@ class Served(Running):
     def status(self, *words, **more):
         return self.call(*words, **more)[0]
 
+    def learn(self, name="srv", **reading):
+        """Start again, knowing what disks have said of themselves."""
+        assert self.stop() == 0
+        event = Event(
+            time=time.time(),
+            kind=Kind.READING,
+            device=name,
+            source="smart",
+            reading=Reading(**reading),
+        )
+        with Store(self.folder / "state/daemon.db") as store:
+            store.add_events([event])
+        self.start()
+        until(lambda: self.client.get("/v1/status")["devices_up"], "the first look")
+
     def raise_alert(self, name="srv"):
         errors = self.machine.state(name)["write_errors"]
         self.machine.change(name, write_errors=errors + 3)
@@ -159,6 +176,17 @@ def test_devices(daemon):
     assert daemon.client.get("/v1/devices/srv")["set"] == a_device()["set"]
     with pytest.raises(NotFoundError, match="There is no device x"):
         daemon.client.get("/v1/devices/x")
+
+
+def test_what_disks_say_of_themselves(own):
+    (one,) = own.client.get("/v1/devices")
+    assert (one["temperature"], one["prediction"]) == (None, None)
+    own.learn(temperature=47, prediction=0.031)
+    one = own.client.get("/v1/devices/srv")
+    assert (one["temperature"], one["prediction"]) == (47, 0.031)
+    own.machine.put("other", a_device(1))
+    until(lambda: own.seen().get("other"), "the look")
+    assert own.client.get("/v1/devices/other")["temperature"] is None
 
 
 def test_status_and_policy(daemon):

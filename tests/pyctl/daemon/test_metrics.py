@@ -105,7 +105,10 @@ def test_a_device_that_has_gone_stays(daemon):
 
 
 def test_every_metric_has_the_labels_of_the_table(daemon):
+    daemon.learn(temperature=47, prediction=0.031)
     found = scrape(daemon)
+    assert value(found, "dm_remap_temperature_celsius", device="srv") == 47
+    assert value(found, "dm_remap_failure_probability", device="srv") == 0.031
     for meter in METRICS:
         names = [meter.name]
         if meter.type == "histogram":

@@ -298,6 +298,18 @@ def test_a_set_that_is_chosen_stays_so(browser, own):
         visit.has_text("#map-about", "not there now")
 
 
+def test_what_disks_say_of_themselves(browser, own):
+    with visiting(browser, own) as visit:
+        visit.log_in("viewer").connected()
+        visit.has_text("#facts", "Looked at")
+        assert "°C" not in visit.text("#facts")
+    own.learn(temperature=47.4, prediction=0.031)
+    with visiting(browser, own) as visit:
+        visit.log_in("viewer").connected()
+        visit.has_text("#facts", "47 °C")
+        visit.has_text("#facts", "3.1 %")
+
+
 def test_a_long_name_fits_a_phone(browser, own):
     name = "x" * 127
     own.machine.put(name, a_device(1))

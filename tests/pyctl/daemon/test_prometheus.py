@@ -176,8 +176,8 @@ def test_a_real_prometheus_evaluates_every_rule_and_one_fires(scraped):
 def test_every_panel_of_the_dashboard_shows_something(scraped, expression):
     _, prometheus = scraped
     found = prometheus.query(expression.replace("$device", "srv|other"))
-    # what a healthy device has not, and what there is with probes only
-    absent = r"dm_remap_(spares_full_timestamp|daemon_messages_waiting|io_seconds)"
+    # what a healthy device has not, and what there is with probes or real disks only
+    absent = r"dm_remap_(spares_full|daemon_messages_waiting|io_|temperature|failure_probability)"
     assert bool(found) != bool(re.search(absent, expression))
     if "$device" in expression:
         assert {one["metric"]["device"] for one in found} <= {"srv"}
