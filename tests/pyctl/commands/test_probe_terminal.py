@@ -5,6 +5,7 @@ import fcntl
 import os
 import pty
 import re
+import select
 import signal
 import struct
 import subprocess
@@ -15,11 +16,13 @@ import pytest
 
 # Frames of 1, 2, … reads; the last of them only when a line comes from the pipe, or never.
 PROGRAM = """
-import contextlib, os, sys
+import contextlib, os, signal, sys
 from pyctl.cli import cli
 from pyctl.probes import source
 from tests.pyctl.probes.made import HEADER, frame, reads
 
+# What a shell starts in the background has it ignored, and so have its children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 waits = int(sys.argv.pop(1))
 
 class Fake:
@@ -37,6 +40,8 @@ def opened(*_, **__):
 source.opened = opened
 cli(sys.argv[1:])
 """
+# Seconds until something that does not come counts as hung.
+PATIENCE = 120
 ALTERNATE, MAIN = "\x1b[?1049h", "\x1b[?1049l"
 HIDDEN, SHOWN = "\x1b[?25l", "\x1b[?25h"
 
@@ -60,15 +65,19 @@ class Terminal:
     def wait_for(self, text):
         """Read until this was said."""
         while text not in self.said:
-            self.said += os.read(self._master, 4096).decode(errors="replace")
+            self.said += self._read().decode(errors="replace")
 
     def rest(self):
         """Read to the end; the exit status."""
         # Linux has EIO for what no process holds any more.
         with contextlib.suppress(OSError):
-            while data := os.read(self._master, 4096):
+            while data := self._read():
                 self.said += data.decode(errors="replace")
-        return self.process.wait()
+        return self.process.wait(PATIENCE)
+
+    def _read(self):
+        assert select.select([self._master], [], [], PATIENCE)[0], f"no more than {self.said!r}"
+        return os.read(self._master, 4096)
 
     def close(self):
         """Kill what still runs."""
