@@ -13,14 +13,14 @@ from tests.vm.qemu import VM, Disk
 _PATIENCE = 600
 _UNIT = "dm-remapd.service"
 # systemd with our unit and nothing else, in a namespace where it is the first process. The tree may
-# lie where services see nothing, or a /tmp of their own, under which it can't be found any more.
+# lie where services see nothing, and in /tmp, which Debian's systemd-tmpfiles empties at a boot.
 _SYSTEMD = """
 make -s -C {project} install-daemon PREFIX=/usr
 for program in pyctl dm-remapd; do ln -s {venv}/bin/$program /usr/bin/$program; done
-mkdir /run/tree && mount --bind {project} /run/tree
 mkdir -p /run/systemd/system/dm-remapd.service.d && cd /run/systemd/system
+ln -s /dev/null systemd-tmpfiles-setup.service
 printf '[Unit]\\nDefaultDependencies=no\\n' >boot-test.target
-printf '[Service]\\nBindReadOnlyPaths=/run/tree:{project}\\n{more}' >dm-remapd.service.d/here.conf
+printf '[Service]\\nBindReadOnlyPaths={project}\\n{more}' >dm-remapd.service.d/here.conf
 container=dm-remap setsid unshare --pid --fork --mount-proc /usr/lib/systemd/systemd --system \\
     --unit=boot-test.target --log-target=kmsg </dev/null >/dev/kmsg 2>&1 &
 until {systemctl} is-active -q boot-test.target; do sleep 0.2; done
