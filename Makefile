@@ -146,6 +146,7 @@ install-daemon:
 		packaging/prometheus/alertmanager.example.yaml
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/dm-remap/snmp packaging/snmp/DM-REMAP-MIB.txt
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/dm-remap/grafana packaging/grafana/dm-remap.json
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/dm-remap/systemd packaging/systemd/probes.conf
 	install -D -m 644 -t $(UNITS) packaging/systemd/dm-remapd.service packaging/systemd/dm-remapd.socket
 	$(reload_boot)
 

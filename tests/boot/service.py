@@ -1,4 +1,4 @@
-"""dm-remapd.service as it is shipped, under a real systemd: ready, reloaded, killed, stopped."""
+"""dm-remapd.service under a real systemd: as it is shipped, and with its socket and probes."""
 
 import json
 import shlex
@@ -50,6 +50,21 @@ from pathlib import Path
 from pyctl.daemon.client import Client
 for order in json.loads(sys.argv[1]):
     Client(Path("/run/dm-remap/api.sock")).post("/v1/actions", **order)
+"""
+_PROBES = "version: 1\nread-every: 1s\nforetell: {every: 1s, probes: {}}\n"
+# What bcc needs, as it is shipped, and the socket, as whoever wants them has them.
+_ALLOW = """
+install -D -m 644 -t /etc/systemd/system/dm-remapd.service.d \\
+    /usr/share/dm-remap/systemd/probes.conf
+{systemctl} daemon-reload
+{systemctl} start dm-remapd.socket
+"""
+_SCRAPE = """
+import socket
+with socket.socket(socket.AF_UNIX) as asking:
+    asking.connect("/run/dm-remap/api.sock")
+    asking.sendall(b"GET /metrics HTTP/1.0\\r\\nHost: local\\r\\n\\r\\n")
+    print(asking.makefile().read())
 """
 
 
@@ -163,4 +178,24 @@ def _life(service: Service, spare: str) -> str:
     hooks = vm.sh("grep -c 'hook done' /var/lib/dm-remap/audit/audit.jsonl").output.strip()
     if hooks != "1":
         raise SceneError(f"The hook ran {hooks} times.\n{service.about()}")
-    return f"systemd: ready, reloaded, killed, starved and stopped; audit log: {verified}"
+    _called(service)
+    return (
+        "systemd: ready, reloaded, killed, starved and stopped; called by its socket, with probes; "
+        f"audit log: {verified}"
+    )
+
+
+def _called(service: Service) -> None:
+    """Start it by the first call that its socket gets; it has probes, which see reads."""
+    vm = service.vm
+    vm.sh(f"printf %s {shlex.quote(_PROBES)} >/etc/dm-remap/daemon.yaml")
+    vm.sh(_ALLOW.format(systemctl=_SYSTEMCTL), timeout=_PATIENCE)
+    if service.show("ActiveState") != "inactive":
+        raise SceneError(f"It runs before anybody calls.\n{service.about()}")
+    scrape = shlex.join(["python3", "-c", _SCRAPE])
+    if "dm_remap_daemon_info" not in vm.sh(scrape, timeout=_PATIENCE).output:
+        raise SceneError(f"The first caller was not served.\n{service.about()}")
+    read = "dd if=/dev/mapper/srv of=/dev/null bs=64k count=4 iflag=direct"
+    seen = """grep -q '^dm_remap_io_seconds_count{.*operation="read".*} [1-9]'"""
+    service.until(f"{read} && {scrape} | {seen}", "a read that probes saw")
+    service.do("stop")
