@@ -36,14 +36,23 @@ _PLAIN = {
     "last_rise": "the last sector event was a rise by {:.0f}",
     "most_rise": "the largest sector event was a rise by {:.0f}",
     "dirty": "{:.0f} of 4 sector error counters are not zero",
-    "full_counter": "a sector error counter is full: {:.0f} (1 is yes)",
+    "full_counter": "a sector error counter is full",
     "most_pending": "pending sectors have been as many as {:.0f}",
     "fall_197_30d": "pending sectors fell by {:.0f} within 30 days",
-    "days_since_change": "the last change of any reading was {:.0f} days ago",
     "own_rate": "by its own history, {:.4f} sector events a day",
     "own_surprise_7d": "sector events of 7 days against its own rate: {:+.1f} deviations",
     "own_surprise_30d": "sector events of 30 days against its own rate: {:+.1f} deviations",
     "own_gap_ratio": "the pause since the last sector event is {:.1f} of its usual one",
+}
+# What a zero says, and its kind.
+_NONE = {
+    "events_ever": ("events", "no sector event since it is observed"),
+    "last_rise": ("events", "no sector event is known"),
+    "most_rise": ("events", "no sector event is known"),
+    "dirty": ("dirty", "all 4 sector error counters are zero"),
+    "full_counter": ("full_counter", "no sector error counter is full"),
+    "most_pending": ("attribute 197", "there has never been a pending sector"),
+    "fall_197_30d": ("attribute 197", "pending sectors did not fall within 30 days"),
 }
 _KINDS = {
     "own_rate": "own",
@@ -66,6 +75,8 @@ def reason(name: str, value: float) -> tuple[str, str]:
     """The kind of a feature, and its value in plain words."""
     if isnan(value):
         return _KINDS.get(name, name), _unknown(name)
+    if value == 0 and name in _NONE:
+        return _NONE[name]
     if found := _RISE.fullmatch(name):
         what, days = _ATTRIBUTES[int(found[1])], found[2]
         rose = f"rose by {value:.0f}" if value > 0 else "did not rise"
@@ -88,25 +99,31 @@ def reason(name: str, value: float) -> tuple[str, str]:
         return f"attribute {found[1]}", f"{value:.0f} {_ATTRIBUTES[int(found[1])]}"
     if found := _SINCE.fullmatch(name):
         what = _ATTRIBUTES[int(found[1])]
-        when = "have not risen" if value >= _LONG else f"last rose {value:.0f} days ago"
+        when = "have not risen" if value >= _LONG else f"last rose {_ago(value)}"
         return f"attribute {found[1]}", f"{what} {when}"
     if found := _EVENTS.fullmatch(name):
         return "events", f"{value:.0f} sector events within {_days(found[1])}"
     if name == "days_since_fall_197":
-        when = "have never fallen" if value >= _LONG else f"last fell {value:.0f} days ago"
+        when = "have never fallen" if value >= _LONG else f"last fell {_ago(value)}"
         return _KINDS[name], f"pending sectors {when}"
-    if name.startswith("days_since_") and name != "days_since_change":
+    if name == "days_since_change":
+        return _KINDS[name], f"the last change of any reading was {_ago(value)}"
+    if name.startswith("days_since_"):
         which = {"2": "one before the last ", "3": "third last "}.get(name[-1], "")
         if name.endswith("first_event"):
             which = "first "
         if value >= _LONG:
             return "events", f"no {which}sector event is known"
-        return "events", f"the {which or 'last '}sector event was {value:.0f} days ago"
+        return "events", f"the {which or 'last '}sector event was {_ago(value)}"
     if name == "own_gap_ratio" and value < 0:
         return "own", "fewer than three sector events, so no usual pause"
     if name == "model":
         return name, _PLAIN[name]
     return _KINDS.get(name, name), _PLAIN[name].format(value)
+
+
+def _ago(days: float) -> str:
+    return "today" if days < 0.5 else f"{days:.0f} days ago"
 
 
 def _days(days: str) -> str:

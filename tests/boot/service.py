@@ -3,8 +3,10 @@
 import json
 import shlex
 from pathlib import Path
+from typing import Any
 
 from tests.boot.scenes import SceneError
+from tests.pyctl.predict import documents
 from tests.vm import paths
 from tests.vm.kernels import Kernel
 from tests.vm.pytest_guest import load_module
@@ -27,6 +29,9 @@ until {systemctl} is-active -q boot-test.target; do sleep 0.2; done
 """
 # It answers to nobody outside of its namespace.
 _SYSTEMCTL = "nsenter --pid --mount --target $(pgrep -ox systemd) systemctl"
+# NumPy wants all of x86-64-v2, of which tests.vm.qemu keeps an instruction from guests. The kernel
+# still does without it.
+_FOR_NUMPY: dict[str, Any] = {"append": "clearcpuid=cx16", "extra_args": ("-cpu", "max")}
 # The emulated guest needs its time to start a Python program.
 _SLOW = "TimeoutStartSec=5min\\n"
 _POLICY = """
@@ -51,9 +56,16 @@ from pyctl.daemon.client import Client
 for order in json.loads(sys.argv[1]):
     Client(Path("/run/dm-remap/api.sock")).post("/v1/actions", **order)
 """
-_PROBES = "version: 1\nread-every: 1s\nforetell: {every: 1s, probes: {}}\n"
-# What bcc needs, as it is shipped, and the socket, as whoever wants them has them.
+_FORESIGHT = """version: 1
+read-every: 1s
+foretell: {every: 1s, probes: {}}
+disks: {every: 5s}
+"""
+# What bcc needs, as it is shipped, and the socket, as whoever wants them has them. The guest's
+# disks have no SMART: the answer is that of another one.
 _ALLOW = """
+rm -f /usr/bin/smartctl
+printf '#!/bin/sh\\necho %s' {answer} >/usr/bin/smartctl && chmod 755 /usr/bin/smartctl
 install -D -m 644 -t /etc/systemd/system/dm-remapd.service.d \\
     /usr/share/dm-remap/systemd/probes.conf
 {systemctl} daemon-reload
@@ -125,7 +137,7 @@ def served_by_systemd(kernel: Kernel, folder: Path) -> str:
         disks.append(Disk(image, serial))
     # One processor: systemd has the kernel patch its own code, which an emulator of several may run
     # while it is half done ("Oops: int3").
-    with VM(kernel, name="boot-service", disks=disks, smp=1) as vm:
+    with VM(kernel, name="boot-service", disks=disks, smp=1, **_FOR_NUMPY) as vm:
         load_module(vm)
         words = {"project": str(paths.PROJECT), "venv": str(paths.BUILD / "venv"), "more": _SLOW}
         words["systemctl"] = _SYSTEMCTL
@@ -186,10 +198,12 @@ def _life(service: Service, spare: str) -> str:
 
 
 def _called(service: Service) -> None:
-    """Start it by the first call that its socket gets; it has probes, which see reads."""
+    """Start it by the first call that its socket gets; it foretells, by probes and by disks."""
     vm = service.vm
-    vm.sh(f"printf %s {shlex.quote(_PROBES)} >/etc/dm-remap/daemon.yaml")
-    vm.sh(_ALLOW.format(systemctl=_SYSTEMCTL), timeout=_PATIENCE)
+    vm.sh(f"printf %s {shlex.quote(_FORESIGHT)} >/etc/dm-remap/daemon.yaml")
+    said = documents.ata({197: 8}, temperature={"current": 47}, power_on_time={"hours": 12_345})
+    answer = shlex.quote(shlex.quote(json.dumps(said)))
+    vm.sh(_ALLOW.format(systemctl=_SYSTEMCTL, answer=answer), timeout=_PATIENCE)
     if service.show("ActiveState") != "inactive":
         raise SceneError(f"It runs before anybody calls.\n{service.about()}")
     scrape = shlex.join(["python3", "-c", _SCRAPE])
@@ -198,4 +212,6 @@ def _called(service: Service) -> None:
     read = "dd if=/dev/mapper/srv of=/dev/null bs=64k count=4 iflag=direct"
     seen = """grep -q '^dm_remap_io_seconds_count{.*operation="read".*} [1-9]'"""
     service.until(f"{read} && {scrape} | {seen}", "a read that probes saw")
+    service.until(f"{scrape} | grep -q '^dm_remap_temperature_celsius{{.*}} 47'", "a temperature")
+    service.until(f"{scrape} | grep -q '^dm_remap_failure_probability{{'", "a prediction")
     service.do("stop")

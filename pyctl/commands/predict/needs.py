@@ -26,3 +26,11 @@ def needs_predict() -> Iterator[None]:
         raise PyctlError(
             f"LightGBM cannot be loaded: {error}.", hint="Install the package libgomp1."
         ) from error
+    except RuntimeError as error:
+        if "NumPy was built with" not in str(error):
+            raise
+        raise PyctlError(
+            f"NumPy cannot be loaded: {' '.join(str(error).split())}",
+            hint="The processor is older than pip's NumPy is made for. "
+            "This builds one for it: pip install --force-reinstall --no-binary numpy numpy",
+        ) from error

@@ -1,9 +1,21 @@
 """JSON of the shape that `smartctl -j -x` writes: made here, of no real drive."""
 
 import json
+from pathlib import Path
+from typing import Any
+
+Document = dict[str, Any]
 
 
-def attribute(number, raw, *, name="Some_Attribute", value=100, shown=None, failed=""):
+def attribute(
+    number: int,
+    raw: int,
+    *,
+    name: str = "Some_Attribute",
+    value: int = 100,
+    shown: str | None = None,
+    failed: str = "",
+) -> Document:
     return {
         "id": number,
         "name": name,
@@ -15,7 +27,7 @@ def attribute(number, raw, *, name="Some_Attribute", value=100, shown=None, fail
     }
 
 
-def common(protocol, **more):
+def common(protocol: str, **more: Any) -> Document:
     return {
         "json_format_version": [1, 0],
         "smartctl": {"version": [7, 3], "exit_status": 0},
@@ -32,14 +44,14 @@ def common(protocol, **more):
     }
 
 
-def ata(raws=None, **more):
+def ata(raws: dict[int, int] | None = None, **more: Any) -> Document:
     raws = {5: 0, 187: 0, 188: 0, 197: 0, 198: 0, 12: 7, 10: 0, 189: 0} | (raws or {})
     table = [attribute(number, raw) for number, raw in raws.items()]
     document = common("ATA", rotation_rate=7200, ata_smart_attributes={"table": table})
     return document | more
 
 
-def nvme(**log):
+def nvme(**log: Any) -> Document:
     plain = {
         "critical_warning": 0,
         "available_spare": 100,
@@ -56,11 +68,11 @@ def nvme(**log):
     return common("NVMe", nvme_smart_health_information_log=plain | log)
 
 
-def scsi(defects=0, uncorrected=0, **more):
+def scsi(defects: int = 0, uncorrected: int = 0, **more: Any) -> Document:
     counters = {"read": {"total_uncorrected_errors": uncorrected, "gigabytes_processed": "1.5"}}
     return common("SCSI", scsi_grown_defect_list=defects, scsi_error_counter_log=counters, **more)
 
 
-def save(path, document):
+def save(path: Path, document: Document) -> Path:
     path.write_text(json.dumps(document))
     return path

@@ -174,3 +174,10 @@ def test_openmp_is_missing():
         raise OSError("libgomp.so.1: cannot open shared object file")
     with pytest.raises(OSError, match="another"), needs_predict():
         raise OSError("another")
+
+
+def test_a_processor_that_is_too_old_for_numpy_is_told():
+    with pytest.raises(PyctlError, match=r"\(X86_V2\) but your .* --no-binary"), needs_predict():
+        raise RuntimeError("NumPy was built with baseline: \n(X86_V2) but your machine\n…")
+    with pytest.raises(RuntimeError, match="other"), needs_predict():
+        raise RuntimeError("other")

@@ -1,5 +1,6 @@
 import gzip
 import json
+import re
 import shutil
 
 import numpy as np
@@ -113,6 +114,14 @@ def test_every_feature_has_words():
             assert kind
             assert words
             assert "_" not in words
+
+
+def test_a_zero_is_told_in_words():
+    for name in features.NAMES:
+        _, words = reason(name, 0.0)
+        assert not re.search(r"\b(by|as) 0\b|: 0|\b0 of 4|\b0 days ago", words), words
+    assert reason("most_rise", 0.0) == reason("last_rise", 0.0)
+    assert reason("full_counter", 1.0)[1] == "a sector error counter is full"
 
 
 def test_no_model(tmp_path):
